@@ -1,0 +1,11 @@
+/* The monotonic clock. Nanoseconds everywhere: converted at the display edge only. */
+#ifndef GCCTL_CLOCK_H
+#define GCCTL_CLOCK_H
+
+#include <stdint.h>
+
+/* Nanoseconds of the clock that time.monotonic_ns() reads, so that the two compare.
+   Never fails: a platform without such a clock does not build. */
+int64_t gcctl_clock_now(void);
+
+#endif

@@ -1,0 +1,21 @@
+#include "recorder.h"
+
+#include <string.h>
+
+void gcctl_recorder_clear(gcctl_recorder *recorder) {
+    memset(recorder, 0, sizeof *recorder);
+}
+
+void gcctl_recorder_add(gcctl_recorder *recorder, const gcctl_event *event) {
+    gcctl_totals *totals = &recorder->generation[event->generation];
+    totals->collections++;
+    totals->collected += event->collected;
+    totals->pause_total_ns += event->pause_ns;
+    if (event->pause_ns > totals->pause_max_ns) {
+        totals->pause_max_ns = event->pause_ns;
+    }
+    gcctl_histogram_add(&totals->pauses, event->pause_ns);
+    recorder->by_reason[event->reason]++;
+    recorder->ring[recorder->written % GCCTL_RING_SIZE] = *event;
+    recorder->written++;
+}

@@ -1,0 +1,43 @@
+"""The choice between the twins, made here and nowhere else, and the process's one core.
+
+`GCCTL_IMPL=c` or `python` asks for one; without it the compiled core is taken where it was built.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+from gcctl._protocol import Core
+from gcctl.errors import GcctlError
+
+CHOICES = ("c", "python")
+
+
+def _choose(asked: str) -> tuple[type[Core], str]:
+    """The twin's class, and a slug that says why it was taken."""
+    if asked not in ("", *CHOICES):
+        raise GcctlError(f"GCCTL_IMPL={asked!r}: expected one of {', '.join(CHOICES)}, or nothing")
+    built = importlib.util.find_spec("gcctl._core") is not None
+    if asked == "python" or (not asked and not built):
+        from gcctl._pycore import Core as PyCore
+
+        return PyCore, "python-asked-for" if asked else "c-not-built"
+    # An extension that is there and cannot be imported is a broken build, never a reason for the
+    # slow twin.
+    try:
+        from gcctl._core import Core as CCore
+    except ImportError as error:
+        why = str(error) if built else "it was not built (GCCTL_BUILD_EXT=no, or no compiler)"
+        raise GcctlError(
+            f"the compiled core cannot be imported: {why}; "
+            f"reinstall gcctl with a C compiler, or set GCCTL_IMPL=python"
+        ) from error
+    return CCore, "c-asked-for" if asked else "c-built"
+
+
+core_class, reason = _choose(os.environ.get("GCCTL_IMPL", ""))
+
+core: Core = core_class()
+"""The core of this process. A process has one collector and one list of gc callbacks, and what
+`gcctl.request()` once returned must go on working, so this object is never replaced."""

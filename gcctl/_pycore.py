@@ -1,0 +1,332 @@
+"""The pure-Python twin of `gcctl._core`: the same Protocol, the same answers, no compiler.
+
+What each function promises is said once, in `gcctl._protocol.Core`; why things are done in this
+order, in `_core.pyx`.
+
+Thread safety: CPython switches threads at calls and at backward jumps only, so an augmented
+assignment of an attribute is one step, as long as nothing is called in it. The counting below keeps
+to that.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import deque
+from threading import Lock, get_ident
+from typing import Any, Literal
+
+from gcctl import histogram
+from gcctl._protocol import (
+    GENERATIONS,
+    REASONS,
+    RING_SIZE,
+    ByReason,
+    Event,
+    GenerationTotals,
+    Notify,
+    Snapshot,
+    log_fault,
+)
+from gcctl._request import RequestContext, decorate, make_context
+
+NONE_DUE = -1
+DID_NOT_RUN = -1
+FULL = 2
+SCHEDULED, EMERGENCY, _, EXTERNAL = range(len(REASONS))
+NEVER_DUE = (1 << 63) - 1
+
+
+class Schedule:
+    """When is what due, counted in requests: one slot per generation and one for the report.
+
+    Without state, unlike the one in C, for two threads may ask at once. Each number of a request is
+    asked about by one thread only, so nothing is due twice.
+    """
+
+    def __init__(self, every: tuple[int, ...]) -> None:
+        self.every = every
+
+    def due(self, request: int) -> list[bool]:
+        return [turn > 0 and request % turn == 0 for turn in self.every]
+
+    def nearest(self, request: int) -> int:
+        """The first request after this one at which something is due."""
+        return min((request - request % turn + turn for turn in self.every if turn), default=NEVER_DUE)
+
+
+class Totals:
+    """All collections of one generation."""
+
+    def __init__(self) -> None:
+        self.collections = 0
+        self.collected = 0
+        self.pause_total_ns = 0
+        self.pause_max_ns = 0
+        self.pauses = [0] * histogram.BUCKETS
+
+    def add(self, event: Event) -> None:
+        self.collections += 1
+        self.collected += event.collected
+        self.pause_total_ns += event.pause_ns
+        if event.pause_ns > self.pause_max_ns:  # max() would be a call
+            self.pause_max_ns = event.pause_ns
+        bucket = histogram.bucket_of(event.pause_ns)
+        self.pauses[bucket] += 1
+
+    def as_tuple(self) -> GenerationTotals:
+        pauses = tuple((bucket, count) for bucket, count in enumerate(self.pauses) if count)
+        return GenerationTotals(
+            self.collections, self.collected, self.pause_total_ns, self.pause_max_ns, pauses
+        )
+
+
+class Core:
+    implementation: Literal["c", "python"] = "python"
+
+    def __init__(self, *, collect: Any = None, clock: Any = None, callbacks: Any = None) -> None:
+        self._run_collector = collect or gc.collect
+        self._now = clock or time.monotonic_ns
+        self._callbacks: list[Any] = gc.callbacks if callbacks is None else callbacks
+        self._callback = self.on_gc  # always this very object
+        self._attached = False
+        self._context = make_context(self.enter, self.exit)
+        self._in_flight = 0
+        self._active = False
+        self._external = False
+        self._notify: Notify | None = None
+        self._max_pause_ns = 0
+        self._emergency_interval_ns = -1
+        self._schedule = Schedule((0, 0, 0, 0))
+        self._collecting = Lock()  # tried, never waited for
+        self._own_thread = 0
+        self._own_seen = False
+        self._external_thread = 0
+        self._external_start_ns = 0
+        self._external_in_flight = 0
+        self._clear()
+
+    def request(self, func: Any = None, /) -> Any:
+        if func is None:
+            return self._context
+        return decorate(self._context, func)
+
+    def enter(self) -> RequestContext:
+        self._in_flight += 1
+        return self._context
+
+    def exit(self, exc_type: Any, exc: Any, traceback: Any, /) -> None:
+        if self._in_flight <= 0:
+            self._unmatched_exits += 1
+            return
+        self._in_flight -= 1
+        self._requests = request = self._requests + 1
+        if request >= self._act_at or exc_type is not None:
+            self._boundary(request, exc_type)
+
+    def tick(self) -> None:
+        self._requests = request = self._requests + 1
+        if request >= self._act_at:
+            self._boundary(request, None)
+
+    def start(
+        self,
+        *,
+        every: tuple[int, int, int],
+        report_every: int,
+        emergency_interval_ns: int,
+        max_pause_ns: int,
+        external: bool,
+        notify: Notify,
+    ) -> None:
+        self._max_pause_ns = max_pause_ns
+        self._emergency_interval_ns = emergency_interval_ns
+        self._external = external
+        self._notify = notify
+        self._schedule = Schedule((*every, report_every))
+        self._clear()
+        self._active = True
+        self._act_at = self._schedule.nearest(0)
+        if not self._attached:
+            self._callbacks.append(self._callback)
+            self._attached = True
+
+    def stop(self) -> bool:
+        self._active = False
+        self._act_at = NEVER_DUE
+        self._notify = None
+        if not self._attached:
+            return True
+        self._attached = False
+        if self._callback in self._callbacks:
+            self._callbacks.remove(self._callback)
+            return True
+        return self._own_thread != 0
+
+    def collect(self, generation: int, reason: int) -> int:
+        if not 0 <= generation < GENERATIONS or not 0 <= reason < len(REASONS):
+            raise ValueError(f"no such generation or reason: {generation}, {reason}")
+        event = self._collect(generation, reason)
+        return DID_NOT_RUN if event is None else event.collected
+
+    def snapshot(self) -> Snapshot:
+        # A collection on the way would be in some of the counters only: then look again.
+        while True:
+            recorded = sum(self._by_reason)
+            snapshot = Snapshot(
+                self._requests if self._active else 0,
+                self._failures,
+                self._in_flight,
+                self._unmatched_exits,
+                self._faults,
+                ByReason(*self._by_reason),
+                tuple(totals.as_tuple() for totals in self._totals),
+            )
+            if recorded == sum(total.collections for total in snapshot.generations):
+                return snapshot
+
+    def events(self) -> tuple[Event, ...]:
+        return tuple(self._events)
+
+    def now(self) -> int:
+        return self._now()
+
+    def busy_elsewhere(self) -> bool:
+        thread = self._own_thread or self._external_thread
+        return thread not in (0, get_ident())
+
+    def after_fork(self) -> None:
+        me = get_ident()
+        self._in_flight = 0
+        if self._own_thread != me:
+            self._own_thread = 0
+            self._collecting = Lock()
+        if self._external_thread != me:
+            self._external_thread = 0
+        self._schedule = Schedule(self._schedule.every)
+        self._clear()
+        if self._active:
+            self._act_at = self._schedule.nearest(0)
+
+    def on_gc(self, phase: str, info: dict[str, int], /) -> None:
+        """Our entry in gc.callbacks. No lock, no exception: it runs in the middle of anything."""
+        if self._own_thread:
+            self._own_seen = True
+        elif phase == "start":
+            self._external_in_flight = self._in_flight
+            self._external_thread = get_ident()
+            self._external_start_ns = self._now()
+        elif self._external_thread:
+            pause_ns = self._now() - self._external_start_ns
+            self._external_thread = 0
+            if self._external:
+                self._record(
+                    Event(
+                        self._external_start_ns,
+                        pause_ns,
+                        info["generation"],
+                        info["collected"],
+                        REASONS[EXTERNAL],
+                        self._external_in_flight,
+                    )
+                )
+
+    def _clear(self) -> None:
+        self._requests = 0
+        self._act_at = NEVER_DUE
+        self._failures = 0
+        self._unmatched_exits = 0
+        self._faults = 0
+        self._owed = NONE_DUE
+        self._emergency_at = self._now()
+        self._by_reason = [0] * len(REASONS)
+        self._totals = [Totals() for _ in range(GENERATIONS)]
+        self._events: deque[Event] = deque(maxlen=RING_SIZE)
+
+    def _record(self, event: Event) -> None:
+        self._totals[event.generation].add(event)
+        self._by_reason[REASONS.index(event.reason)] += 1
+        self._events.append(event)
+
+    def _boundary(self, request: int, exc_type: Any) -> None:
+        if not self._active:
+            return
+        try:
+            self._act(request, exc_type)
+        except Exception:
+            self._faults += 1
+            if self._faults == 1:
+                log_fault()
+
+    def _act(self, request: int, exc_type: Any) -> None:
+        *generations, report = self._schedule.due(request)
+        # Another thread may have put a later one; an earlier one only costs a look.
+        self._act_at = self._schedule.nearest(request)
+        generation = self._owed
+        for candidate, due in enumerate(generations):
+            if due:
+                generation = max(generation, candidate)
+        reason = SCHEDULED
+        if exc_type is not None:
+            self._failures += 1
+            if self._emergency(exc_type):
+                generation, reason = FULL, EMERGENCY
+        if generation != NONE_DUE:
+            self._collect_at_boundary(generation, reason)
+        if report and self._notify is not None:
+            self._notify("report", None)
+
+    def _emergency(self, exc_type: Any) -> bool:
+        if self._emergency_interval_ns < 0 or not issubclass(exc_type, Exception):
+            return False
+        now = self._now()
+        if now < self._emergency_at:
+            return False
+        self._emergency_at = now + self._emergency_interval_ns
+        return True
+
+    def _collect_at_boundary(self, generation: int, reason: int) -> None:
+        event = self._collect(generation, reason)
+        if event is None:
+            self._owed = generation
+            self._act_at = self._requests + 1
+            return
+        self._owed = NONE_DUE
+        if event.pause_ns > self._max_pause_ns and self._notify is not None:
+            self._notify("long_pause", event)
+
+    def _collect(self, generation: int, reason: int) -> Event | None:
+        """Collect and record; None when a collection already running made it impossible."""
+        collecting = self._collecting
+        if not collecting.acquire(blocking=False):
+            return None
+        try:
+            return self._collect_alone(generation, reason)
+        finally:
+            collecting.release()
+
+    def _collect_alone(self, generation: int, reason: int) -> Event | None:
+        if self._external_thread and self._callback not in self._callbacks:
+            self._external_thread = 0
+        callbacks = self._callbacks
+        out = not self._external_thread and bool(callbacks) and callbacks[-1] is self._callback
+        if out:
+            callbacks.pop()
+        self._own_seen = False
+        self._own_thread = get_ident()
+        in_flight = self._in_flight
+        try:
+            time_ns = self._now()
+            collected = self._run_collector(generation)
+            pause_ns = self._now() - time_ns
+        finally:
+            self._own_thread = 0
+            if out and self._attached:
+                callbacks.append(self._callback)
+        if self._external_thread:
+            if not self._own_seen:
+                return None
+            self._external_thread = 0
+        event = Event(time_ns, pause_ns, generation, collected, REASONS[reason], in_flight)
+        self._record(event)
+        return event

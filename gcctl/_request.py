@@ -1,0 +1,116 @@
+"""What `gcctl.request()` returns, and functions turned into requests."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+
+class RequestContext:
+    """A request: `with`, `async with`, or a decorator.
+
+    It has no state of its own, so one object serves every request: it may be kept, entered again
+    while entered, and shared between threads and tasks.
+    """
+
+    __slots__ = ()
+
+    # The core's own functions, put here by make_context().
+    __enter__: Callable[[], RequestContext]
+    __exit__: Callable[..., None]
+
+    def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return decorate(self, func)
+
+    async def __aenter__(self) -> RequestContext:
+        return self.__enter__()
+
+    async def __aexit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+        self.__exit__(exc_type, exc, traceback)
+
+
+def make_context(
+    enter: Callable[[], Any], leave: Callable[[Any, Any, Any], None]
+) -> RequestContext:
+    """A context manager whose type holds the two *bound* functions.
+
+    `with` looks them up on the type and, were they methods, would make two bound method objects for
+    every request; a bound function is no descriptor and is called as it stands. That takes 40 % off
+    an empty `with` (bench/boundary.py, against the empty Cython context manager).
+    """
+    namespace = {"__slots__": (), "__enter__": enter, "__exit__": leave}
+    context: RequestContext = type("RequestContext", (RequestContext,), namespace)()
+    return context
+
+
+def decorate(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
+    """`func` as a request: the call, the awaiting, or the whole iteration of a generator.
+
+    Raises TypeError when `func` is not callable or is a class.
+    """
+    if not callable(func) or isinstance(func, type):
+        raise TypeError(
+            f"gcctl.request takes a function (plain, async, generator or async generator) "
+            f"or nothing, not {func!r}"
+        )
+    # A callable object is what its __call__ is.
+    body = func if inspect.isroutine(func) or isinstance(func, functools.partial) else func.__call__
+    if inspect.iscoroutinefunction(body):
+        wrapper = _coroutine(context, func)
+    elif inspect.isasyncgenfunction(body):
+        wrapper = _async_generator(context, func)
+    elif inspect.isgeneratorfunction(body):
+        wrapper = _generator(context, func)
+    else:
+        wrapper = _plain(context, func)
+    return functools.update_wrapper(wrapper, func)
+
+
+def _plain(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
+    def request(*args: Any, **kwargs: Any) -> Any:
+        with context:
+            return func(*args, **kwargs)
+
+    return request
+
+
+def _coroutine(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
+    async def request(*args: Any, **kwargs: Any) -> Any:
+        with context:
+            return await func(*args, **kwargs)
+
+    return request
+
+
+def _generator(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
+    def request(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with context:
+            return (yield from func(*args, **kwargs))
+
+    return request
+
+
+def _async_generator(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
+    async def request(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with context:
+            inner = func(*args, **kwargs)
+            try:
+                item = await anext(inner)
+                while True:
+                    # There is no `yield from` here: what is sent and thrown in is passed on by hand.
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        item = await inner.athrow(error)
+                    else:
+                        item = await inner.asend(sent)
+            except StopAsyncIteration:
+                return
+            finally:
+                await inner.aclose()
+
+    return request

@@ -1,0 +1,48 @@
+"""The request boundary as services call it, bound to the process's core."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar, overload
+
+from gcctl._impl import core
+from gcctl._request import RequestContext
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class _Request(Protocol):
+    @overload
+    def __call__(self) -> RequestContext: ...
+    @overload
+    def __call__(self, func: F, /) -> F: ...
+
+
+# The core's own functions and not wrappers of them: a call more would double the cost of a boundary.
+
+request: _Request = core.request
+"""`with gcctl.request():` around a request, or `@gcctl.request` on its handler.
+
+The handler may be a function, a coroutine function, a generator or an async generator function (its
+whole iteration is the request). What `gcctl.request()` returns may be kept and entered again, from
+several threads and tasks at once, nested too; each exit is one boundary. Exceptions pass through.
+Without `install()` it does nothing.
+"""
+
+tick: Callable[[], None] = core.tick
+"""A boundary for hooks that have no context: one unit of work is done. Without `install()` it does
+nothing."""
+
+
+def run_request(handler: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call `handler(*args, **kwargs)` inside a request and return what it returns.
+
+    Of a coroutine function, what it returns is to be awaited, and the request ends with that.
+    """
+    if inspect.iscoroutinefunction(handler):
+        return request(handler)(*args, **kwargs)
+    with core.request():
+        return handler(*args, **kwargs)

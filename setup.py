@@ -1,0 +1,59 @@
+"""The one extension and its build switch; all metadata is in pyproject.toml.
+
+GCCTL_BUILD_EXT=yes (the default) compiles the core and fails where that fails;
+GCCTL_BUILD_EXT=no installs the pure-Python twin alone.
+"""
+
+import os
+import sys
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
+
+CHOICES = ("yes", "no")
+
+HOW_TO_BUILD = """
+gcctl's core could not be compiled: {error}
+
+It needs a C compiler and Python's headers:
+    Debian, Ubuntu    apt-get install gcc python3-dev
+    Fedora, RHEL      dnf install gcc python3-devel
+    Alpine            apk add gcc musl-dev python3-dev
+    macOS             xcode-select --install
+    Windows           Visual Studio Build Tools, "Desktop development with C++"
+Or install the slower pure-Python twin, which does the same, with GCCTL_BUILD_EXT=no.
+"""
+
+
+class BuildExt(build_ext):
+    """Says what to install where the compiler is missing, instead of a page of its output alone."""
+
+    def build_extensions(self) -> None:
+        if self.compiler.compiler_type != "msvc":
+            for extension in self.extensions:
+                extension.extra_compile_args = ["-std=c11", *extension.extra_compile_args]
+        try:
+            super().build_extensions()
+        except (BaseError, OSError) as error:
+            sys.exit(HOW_TO_BUILD.format(error=error))
+
+
+def extensions() -> list[Extension]:
+    wanted = os.environ.get("GCCTL_BUILD_EXT", "yes")
+    if wanted not in CHOICES:
+        sys.exit(f"GCCTL_BUILD_EXT={wanted!r}: expected one of {', '.join(CHOICES)}")
+    if wanted == "no":
+        return []
+    topics = ("clock", "histogram", "recorder", "schedule")
+    return [
+        Extension(
+            "gcctl._core",
+            sources=["gcctl/_core.pyx", *(f"csrc/{topic}.c" for topic in topics)],
+            depends=[f"csrc/{topic}.h" for topic in topics],
+            include_dirs=["csrc"],
+        )
+    ]
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
