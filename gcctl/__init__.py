@@ -1,11 +1,11 @@
 """A controller for CPython's cyclic garbage collector.
 
-    import gcctl
+import gcctl
 
-    gcctl.install()              # in each worker
-    with gcctl.request():        # around each request
-        ...
-    gcctl.uninstall()            # original settings restored, and verified
+gcctl.install()              # in each worker
+with gcctl.request():        # around each request
+    ...
+gcctl.uninstall()            # original settings restored, and verified
 """
 
 from gcctl.boundary import request, run_request, tick

@@ -265,6 +265,7 @@ cdef class Core:
         cdef int reason = GCCTL_REASON_SCHEDULED
         cdef int candidate
         self.act_at = self.schedule.nearest
+        self.owed = NONE_DUE
         for candidate in range(GCCTL_GENERATIONS):
             if due >> candidate & 1 and candidate > generation:
                 generation = candidate
@@ -275,7 +276,7 @@ cdef class Core:
                 reason = GCCTL_REASON_EMERGENCY
         if generation != NONE_DUE:
             self._collect_at_boundary(generation, reason)
-        if due >> GCCTL_SLOT_REPORT & 1:
+        if due >> GCCTL_SLOT_REPORT & 1 and self.active:
             self.notify("report", None)
         return 0
 
@@ -293,10 +294,9 @@ cdef class Core:
 
     cdef int _collect_at_boundary(self, int generation, int reason) except -1:
         if self._collect(generation, reason) == DID_NOT_RUN:
-            self.owed = generation
+            self.owed = max(self.owed, generation)
             self.act_at = self.requests + 1
             return 0
-        self.owed = NONE_DUE
         # Recording was the last thing that _collect did: the newest event is ours.
         cdef gcctl_event event = self.recorder.ring[(self.recorder.written - 1) % GCCTL_RING_SIZE]
         if event.pause_ns > self.max_pause_ns and self.active:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, Protocol
 
 GENERATIONS = 3
@@ -159,9 +160,7 @@ class Core(Protocol):
 
 def log_fault() -> None:
     """Log the exception being handled, once for a core; never raises."""
-    try:
+    with suppress(Exception):  # a broken logging setup must not break the request either
         logging.getLogger("gcctl").exception(
             "an error inside gcctl was kept away from a request; further ones are only counted"
         )
-    except Exception:  # a broken logging setup must not break the request either
-        pass

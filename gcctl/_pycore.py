@@ -52,7 +52,9 @@ class Schedule:
 
     def nearest(self, request: int) -> int:
         """The first request after this one at which something is due."""
-        return min((request - request % turn + turn for turn in self.every if turn), default=NEVER_DUE)
+        return min(
+            (request - request % turn + turn for turn in self.every if turn), default=NEVER_DUE
+        )
 
 
 class Totals:
@@ -92,6 +94,8 @@ class Core:
         self._attached = False
         self._context = make_context(self.enter, self.exit)
         self._in_flight = 0
+        self._requests = 0
+        self._unmatched_exits = 0
         self._active = False
         self._external = False
         self._notify: Notify | None = None
@@ -100,7 +104,7 @@ class Core:
         self._schedule = Schedule((0, 0, 0, 0))
         self._collecting = Lock()  # tried, never waited for
         self._own_thread = 0
-        self._own_seen = False
+        self._own_seen = False  # our callback saw our own collection start: it did run
         self._external_thread = 0
         self._external_start_ns = 0
         self._external_in_flight = 0
@@ -262,7 +266,7 @@ class Core:
         *generations, report = self._schedule.due(request)
         # Another thread may have put a later one; an earlier one only costs a look.
         self._act_at = self._schedule.nearest(request)
-        generation = self._owed
+        generation, self._owed = self._owed, NONE_DUE
         for candidate, due in enumerate(generations):
             if due:
                 generation = max(generation, candidate)
@@ -288,10 +292,9 @@ class Core:
     def _collect_at_boundary(self, generation: int, reason: int) -> None:
         event = self._collect(generation, reason)
         if event is None:
-            self._owed = generation
+            self._owed = max(self._owed, generation)
             self._act_at = self._requests + 1
             return
-        self._owed = NONE_DUE
         if event.pause_ns > self._max_pause_ns and self._notify is not None:
             self._notify("long_pause", event)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any
+from typing import Any, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class RequestContext:
@@ -17,11 +19,15 @@ class RequestContext:
 
     __slots__ = ()
 
-    # The core's own functions, put here by make_context().
-    __enter__: Callable[[], RequestContext]
-    __exit__: Callable[..., None]
+    # In place of these two, make_context() puts the core's own functions.
 
-    def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
+    def __enter__(self) -> RequestContext:
+        raise NotImplementedError
+
+    def __exit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+        raise NotImplementedError
+
+    def __call__(self, func: F) -> F:
         return decorate(self, func)
 
     async def __aenter__(self) -> RequestContext:
@@ -45,7 +51,7 @@ def make_context(
     return context
 
 
-def decorate(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
+def decorate(context: RequestContext, func: F) -> F:
     """`func` as a request: the call, the awaiting, or the whole iteration of a generator.
 
     Raises TypeError when `func` is not callable or is a class.
@@ -56,7 +62,9 @@ def decorate(context: RequestContext, func: Callable[..., Any]) -> Callable[...,
             f"or nothing, not {func!r}"
         )
     # A callable object is what its __call__ is.
-    body = func if inspect.isroutine(func) or isinstance(func, functools.partial) else func.__call__
+    function: Any = func
+    is_function = inspect.isroutine(func) or isinstance(func, functools.partial)
+    body = function if is_function else function.__call__
     if inspect.iscoroutinefunction(body):
         wrapper = _coroutine(context, func)
     elif inspect.isasyncgenfunction(body):
@@ -65,7 +73,8 @@ def decorate(context: RequestContext, func: Callable[..., Any]) -> Callable[...,
         wrapper = _generator(context, func)
     else:
         wrapper = _plain(context, func)
-    return functools.update_wrapper(wrapper, func)
+    functools.update_wrapper(wrapper, func)
+    return cast(F, wrapper)
 
 
 def _plain(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +108,7 @@ def _async_generator(context: RequestContext, func: Callable[..., Any]) -> Calla
             try:
                 item = await anext(inner)
                 while True:
-                    # There is no `yield from` here: what is sent and thrown in is passed on by hand.
+                    # There is no `yield from` here: what is sent and thrown in goes on by hand.
                     try:
                         sent = yield item
                     except GeneratorExit:

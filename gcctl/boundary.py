@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar, overload
+from typing import ParamSpec, Protocol, TypeVar, cast, overload
 
 from gcctl._impl import core
-from gcctl._request import RequestContext
+from gcctl._request import F, RequestContext
 
 P = ParamSpec("P")
 R = TypeVar("R")
-F = TypeVar("F", bound=Callable[..., object])
 
 
 class _Request(Protocol):
@@ -21,7 +20,7 @@ class _Request(Protocol):
     def __call__(self, func: F, /) -> F: ...
 
 
-# The core's own functions and not wrappers of them: a call more would double the cost of a boundary.
+# The core's own functions and not wrappers of them: a call more would double the cost.
 
 request: _Request = core.request
 """`with gcctl.request():` around a request, or `@gcctl.request` on its handler.
@@ -43,6 +42,6 @@ def run_request(handler: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -
     Of a coroutine function, what it returns is to be awaited, and the request ends with that.
     """
     if inspect.iscoroutinefunction(handler):
-        return request(handler)(*args, **kwargs)
+        return cast(R, request(handler)(*args, **kwargs))
     with core.request():
         return handler(*args, **kwargs)

@@ -3,7 +3,7 @@
 | collector | interpreters | `gc.collect(0)`, `(1)` |
 |---|---|---|
 | generational | CPython ≤ 3.13, 3.14.5 and later | generation 0, generations 0 and 1 |
-| incremental | CPython 3.14.0 – 3.14.4 | the young objects, one increment of the old ones |
+| incremental | CPython 3.14.0 to 3.14.4 | the young objects, one increment of the old ones |
 | free-threaded | every `t` build | always a full collection |
 """
 

@@ -1,4 +1,4 @@
-"""The lifecycle: install, follow forks, roll back. At most one controller is installed at a time."""
+"""The lifecycle: install, follow forks, roll back. At most one controller is installed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ class Controller:
         every = (wanted[0] or NEVER, wanted[1] or NEVER, wanted[2] or NEVER)
         kept = schedule_for(every)
         if kept != every:
-            logger.warning("on a %s build every collection is full: young ones are left out", COLLECTOR)
+            logger.warning(
+                "on a %s build every collection is full: young ones are left out", COLLECTOR
+            )
         self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         emergency = config.emergency_interval_ns
         self._core.start(
@@ -130,9 +132,9 @@ class Controller:
         self._monitor.clear()
 
 
-# One per process, because the interpreter has one collector and one set of settings. Written with
-# _lock held only; read without it, as one reference. Re-entrant: a signal handler or a finalizer may
-# uninstall in the middle of install().
+# One per process, because the interpreter has one collector and one set of settings. Written only
+# with _lock held; read without it, as one reference. Re-entrant: a signal handler or a finalizer
+# may uninstall in the middle of install().
 _installed: Controller | None = None
 _lock = threading.RLock()
 _hooked = False
@@ -155,11 +157,11 @@ def install(
     and returns a controller that is not installed.
     """
     global _installed
+    if disabled():
+        logger.warning("disabled by GCCTL_DISABLE: nothing is installed")
+        return Controller(Config(policy="off"), "nowhere")
     resolved = Config.resolve(policy, config, overrides)
     with _lock:
-        if disabled():
-            logger.warning("disabled by GCCTL_DISABLE: nothing is installed")
-            return Controller(resolved, "nowhere")
         if _installed is not None:
             raise GcctlError(
                 f"gcctl is already installed: policy {_installed.config.policy!r}, at "
@@ -237,7 +239,9 @@ def _before_fork() -> None:
     deadline = time.monotonic() + FORK_WAIT_SECONDS
     while _impl.core.busy_elsewhere():
         if time.monotonic() > deadline:
-            logger.warning("forking while another thread collects: no collection will run in the child")
+            logger.warning(
+                "forking while another thread collects: no collection will run in the child"
+            )
             return
         # Does nothing during a collection. Should the end of one have been hidden from us, this one
         # runs, and tells.

@@ -1,7 +1,8 @@
-"""The buckets of the pause histogram: the arithmetic of csrc/histogram.h, and percentiles from it.
+"""The buckets of the pause histogram (as in csrc/histogram.h), and percentiles from it.
 
-Values below 16 ns have a bucket each; every power of two above is cut into 16 equal buckets, so that
-a bucket is at most 1/16 of its lower bound wide. 2**37 ns (137 s) and more share the last bucket.
+Values below 16 ns have a bucket each; every power of two above is cut into 16 equal buckets, so
+that a bucket is at most 1/16 of its lower bound wide. 2**37 ns (137 s) and more share the last
+bucket.
 """
 
 from __future__ import annotations

@@ -47,9 +47,9 @@ class Stats:
     """Errors inside gcctl that were kept away from a request."""
     collections: int = 0
     collections_by_generation: tuple[int, int, int] = (0, 0, 0)
-    collections_by_reason: ByReason = ByReason()
-    """Why they ran: scheduled, emergency, requested (by a call of gcctl), external (automatic GC, or
-    somebody else's `gc.collect()`; with `monitoring` only)."""
+    collections_by_reason: ByReason = ByReason()  # noqa: RUF009 (immutable)
+    """Why they ran: scheduled, emergency, requested (by a call of gcctl), external (automatic GC,
+    or somebody else's `gc.collect()`; with `monitoring` only)."""
     objects_collected: int = 0
     """Unreachable objects found."""
     objects_collected_by_generation: tuple[int, int, int] = (0, 0, 0)
@@ -58,7 +58,7 @@ class Stats:
     pause_total_ns_by_generation: tuple[int, int, int] = (0, 0, 0)
     pause_max_ns_by_generation: tuple[int, int, int] = (0, 0, 0)
     pause_histogram: tuple[tuple[int, int], ...] = ()
-    """(bucket, count) of each bucket that is not empty; `gcctl.histogram.bounds` tells its range."""
+    """(bucket, count) of each bucket that has any; `gcctl.histogram.bounds` gives its range."""
     high_memory_events: int = 0
     rss_bytes: int = 0
     """Resident set size of the process now; 0 where the system does not tell."""
@@ -78,7 +78,12 @@ class Stats:
 
 
 def make_stats(
-    snapshot: Snapshot, *, policy: str, implementation: str, rss_bytes: int, alerts: tuple[Alert, ...]
+    snapshot: Snapshot,
+    *,
+    policy: str,
+    implementation: str,
+    rss_bytes: int,
+    alerts: tuple[Alert, ...],
 ) -> Stats:
     """The statistics that a core's counters amount to."""
     generations = snapshot.generations

@@ -30,11 +30,16 @@ def full(stats: Stats) -> str:
         f"generation {generation}: {count:,}"
         for generation, count in enumerate(stats.collections_by_generation)
     )
-    by_reason = ", ".join(f"{why} {count:,}" for why, count in stats.collections_by_reason._asdict().items())
+    by_reason = ", ".join(
+        f"{why} {count:,}" for why, count in stats.collections_by_reason._asdict().items()
+    )
     python = f"{platform.python_implementation()} {platform.python_version()}"
     rows = [
         ("gcctl", f"policy {stats.policy}, {stats.implementation} core, {python}, {COLLECTOR} GC"),
-        ("requests", f"{stats.requests:,}, {stats.failures:,} failed, {stats.in_flight:,} in flight"),
+        (
+            "requests",
+            f"{stats.requests:,}, {stats.failures:,} failed, {stats.in_flight:,} in flight",
+        ),
         ("collections", f"{stats.collections:,} ({by_generation})"),
         ("", by_reason),
         ("collected", f"{stats.objects_collected:,} objects"),

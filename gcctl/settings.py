@@ -1,4 +1,4 @@
-"""The interpreter's GC settings: taken down, changed, and put back only where nobody else changed them."""
+"""The interpreter's GC settings: taken down, changed, and put back where nobody else did."""
 
 from __future__ import annotations
 

@@ -1,0 +1,153 @@
+"""The presets: what each named policy does, as data.
+
+`Values` declares every configuration field once, with its type and unit. A `Preset` is a complete
+set of them under a name; `gcctl.config.Config` is a set of them that a user has adjusted. The
+"source document" is the tutorial chapter on garbage collection in services whose systems gcctl
+implements; its numbers are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """One normalised value for every configuration field."""
+
+    policy: str
+    """Name of the preset that fills in whatever is not given; a key of `PRESETS`."""
+
+    gen0_every: int | None
+    """Requests between two collections of generation 0; None: never."""
+
+    gen1_every: int | None
+    """Requests between two collections of generation 1 (and with it 0); None: never."""
+
+    gen2_every: int | None
+    """Requests between two full collections; None: never."""
+
+    automatic_gc: bool | None
+    """CPython's own triggering while installed: True on, False off, None left as found."""
+
+    thresholds: tuple[int, int, int] | None
+    """For `gc.set_threshold` while installed, the first at least 1; None: left as found."""
+
+    max_pause: float
+    """Seconds (whole nanoseconds). What policies steer by, and the threshold of the pause alert."""
+
+    memory_limit: int | str | None
+    """Soft limit on resident memory: bytes, a share of what there is such as "80%", None: none."""
+
+    gc_budget: float
+    """Share of elapsed time (0 < share <= 1) that an adaptive policy may spend on collections."""
+
+    report_every: int | None
+    """Requests between two status reports in the log; None: never."""
+
+    emergency_interval: float | None
+    """Shortest time in seconds between two collections asked for by failing requests; None: failing
+    requests never cause one."""
+
+    final_collection: bool
+    """Whether uninstalling runs a full collection."""
+
+    monitoring: bool
+    """Whether collections caused by others (automatic, explicit) are recorded and alerts raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset(Values):
+    """A named, complete set of values."""
+
+    summary: str
+    """One line for people: what the preset does and what it costs."""
+
+
+# Production is the source document's "production manager": generations at 1/10/100 requests,
+# 1024 MB, 10 ms. The emergency interval is ours, so that an endpoint that fails on purpose cannot
+# make a server collect all day.
+_PRODUCTION = Preset(
+    policy="production",
+    summary=(
+        "Scheduled collections at request boundaries, emergency and final collection; "
+        "automatic GC off: a request that allocates without end is not collected mid-request."
+    ),
+    gen0_every=1,
+    gen1_every=10,
+    gen2_every=100,
+    automatic_gc=False,
+    thresholds=None,
+    max_pause=0.010,
+    memory_limit=1024 * MIB,
+    gc_budget=0.01,
+    report_every=1000,
+    emergency_interval=10.0,
+    final_collection=True,
+    monitoring=True,
+)
+
+# The source document's "conservative" variant of the same: 1/20/200, 2048 MB, 5 ms.
+_CONSERVATIVE = replace(
+    _PRODUCTION,
+    policy="conservative",
+    summary=(
+        "As production with half as many old collections, twice the memory, half the pause alert; "
+        "automatic GC off: a request that allocates without end is not collected mid-request."
+    ),
+    gen1_every=20,
+    gen2_every=200,
+    max_pause=0.005,
+    memory_limit=2048 * MIB,
+)
+
+# The source document's per-request collection. It sets the thresholds although they do nothing
+# while automatic GC is off: whoever turns it on again meanwhile gets them, as there.
+_INSTAGRAM = replace(
+    _PRODUCTION,
+    policy="instagram",
+    summary=(
+        "The per-request schedule of the source document and nothing else; "
+        "automatic GC off: a request that allocates without end is not collected mid-request."
+    ),
+    thresholds=(100, 5, 5),
+    max_pause=0.005,
+    emergency_interval=None,
+    final_collection=False,
+)
+
+# Measures only. It has no memory limit because obeying one means collecting.
+_OFF = replace(
+    _PRODUCTION,
+    policy="off",
+    summary="Never collects by itself and leaves automatic GC as found; only measures.",
+    gen0_every=None,
+    gen1_every=None,
+    gen2_every=None,
+    automatic_gc=None,
+    memory_limit=None,
+    emergency_interval=None,
+    final_collection=False,
+)
+
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+    {preset.policy: preset for preset in (_INSTAGRAM, _PRODUCTION, _CONSERVATIVE, _OFF)}
+)
+"""Every preset by name.
+
+`instagram`, `production` and `conservative` switch automatic GC off, as the source document does:
+nothing can then trigger a collection in the middle of a request, so a request that allocates
+without end is not collected mid-request. Give `automatic_gc=True` with high `thresholds` to keep a
+safety net under them.
+"""
+
+DEFAULT_POLICY: Final = "production"
+"""The policy when none is named anywhere."""
+
+PLANNED: Final = frozenset({"auto"})
+"""Names reserved for policies that this version does not have; asking for one is an error."""

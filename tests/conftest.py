@@ -1,0 +1,66 @@
+"""What every test relies on: both twins of the core, and an interpreter left as it was found."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import gcctl
+from gcctl import _impl, _pycore
+from gcctl._protocol import Core
+from gcctl.collectors import COLLECTOR
+
+try:
+    from gcctl import _core
+except ImportError:  # installed with GCCTL_BUILD_EXT=no
+    _core = None  # type: ignore[assignment]
+
+NOT_BUILT = "the compiled core is not installed (GCCTL_BUILD_EXT=no)"
+TWINS: dict[str, type[Core] | None] = {
+    "c": _core.Core if _core is not None else None,
+    "python": _pycore.Core,
+}
+
+
+def pytest_report_header() -> str:
+    where = Path(gcctl.__file__).parent
+    return f"gcctl: {_impl.core.implementation} core ({_impl.reason}), {COLLECTOR} GC, from {where}"
+
+
+@pytest.fixture(params=TWINS)
+def core_class(request: pytest.FixtureRequest) -> type[Core]:
+    """The class of each twin in turn, to make cores of one's own from."""
+    twin = TWINS[request.param]
+    if twin is None:
+        pytest.skip(NOT_BUILT)
+    return twin
+
+
+@pytest.fixture(scope="session")
+def both_twins() -> list[type[Core]]:
+    twins = [twin for twin in TWINS.values() if twin is not None]
+    if len(twins) < len(TWINS):
+        pytest.skip(NOT_BUILT)
+    return twins
+
+
+@pytest.fixture(autouse=True)
+def interpreter_as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No GCCTL_ variable from outside reaches a test, and no GC setting of a test gets out."""
+    for name in list(os.environ):
+        if name.startswith("GCCTL_") and name != "GCCTL_IMPL":
+            monkeypatch.delenv(name)
+    enabled, thresholds, debug = gc.isenabled(), gc.get_threshold(), gc.get_debug()
+    yield
+    gcctl.uninstall()
+    left = gc.isenabled(), gc.get_threshold(), gc.get_debug()
+    gc.set_threshold(*thresholds)
+    gc.set_debug(debug)
+    (gc.enable if enabled else gc.disable)()
+    assert left == (enabled, thresholds, debug), "the test left GC settings behind"
+    owners = [getattr(callback, "__self__", None) for callback in gc.callbacks]
+    assert _impl.core not in owners, "the test left a gc callback behind"

@@ -1,0 +1,390 @@
+"""The core by hand: a clock, a collector and a list of gc callbacks that the test controls."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcctl import histogram
+from gcctl._protocol import REASONS, Core, Event
+
+SCHEDULED, EMERGENCY, REQUESTED, EXTERNAL = range(len(REASONS))
+NS = 10**9
+
+
+class Rig:
+    """One core with its surroundings."""
+
+    def __init__(self, core_class: type[Core]) -> None:
+        self.time_ns = 0
+        self.pause_ns = 1000
+        self.collected = 0
+        self.runs: list[int] = []
+        self.notified: list[tuple[str, Event | None]] = []
+        self.callbacks: list[Any] = []
+        self.core = core_class(
+            collect=self.collect, clock=lambda: self.time_ns, callbacks=self.callbacks
+        )
+
+    def collect(self, generation: int) -> int:
+        self.runs.append(generation)
+        self.time_ns += self.pause_ns
+        return self.collected
+
+    def start(self, every: tuple[int, int, int] = (1, 10, 100), **settings: Any) -> None:
+        defaults: dict[str, Any] = {
+            "report_every": 0,
+            "emergency_interval_ns": -1,
+            "max_pause_ns": NS,
+            "external": True,
+            "notify": lambda kind, event: self.notified.append((kind, event)),
+        }
+        self.core.start(every=every, **defaults | settings)
+
+    def fail(self, error: type[BaseException] = ValueError) -> None:
+        with pytest.raises(error), self.core.request():
+            raise error
+
+    def external(self, generation: int = 0, collected: int = 0, pause_ns: int = 1) -> None:
+        info = {"generation": generation, "collected": collected, "uncollectable": 0}
+        for callback in self.callbacks:
+            callback("start", info)
+        self.time_ns += pause_ns
+        for callback in self.callbacks:
+            callback("stop", info)
+
+
+@pytest.fixture
+def rig(core_class: type[Core]) -> Rig:
+    return Rig(core_class)
+
+
+frequency = st.integers(min_value=0, max_value=50)
+
+
+class TestSchedule:
+    def test_collects_the_highest_generation_due_at_each_request(self, rig: Rig) -> None:
+        rig.start((1, 10, 100))
+        for _ in range(1000):
+            rig.core.tick()
+        assert [rig.runs.count(generation) for generation in range(3)] == [900, 90, 10]
+        assert rig.runs[8:10] == [0, 1]
+        assert rig.runs[99] == 2
+
+    @given(every=st.tuples(frequency, frequency, frequency), requests=st.integers(0, 300))
+    def test_is_the_arithmetic_of_multiples(
+        self, both_twins: list[type[Core]], every: tuple[int, int, int], requests: int
+    ) -> None:
+        expected = []
+        for request in range(1, requests + 1):
+            due = [g for g in range(3) if every[g] and request % every[g] == 0]
+            expected += [max(due)] if due else []
+        for twin in both_twins:
+            rig = Rig(twin)
+            rig.start(every)
+            for _ in range(requests):
+                with rig.core.request():
+                    pass
+            assert rig.runs == expected
+
+    def test_reports_at_its_own_frequency(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), report_every=7)
+        for _ in range(20):
+            rig.core.tick()
+        assert rig.notified == [("report", None)] * 2
+
+    def test_starting_again_counts_from_zero(self, rig: Rig) -> None:
+        rig.start((3, 0, 0))
+        rig.core.tick()
+        rig.core.tick()
+        rig.core.stop()
+        rig.start((3, 0, 0))
+        rig.core.tick()
+        assert rig.runs == []
+        assert rig.core.snapshot().requests == 1
+
+
+class TestBoundary:
+    def test_before_start_nothing_happens(self, rig: Rig) -> None:
+        rig.core.tick()
+        with rig.core.request():
+            pass
+        rig.fail()
+        assert rig.runs == []
+        assert rig.core.snapshot().requests == 0
+        assert rig.core.snapshot().failures == 0
+
+    def test_requests_nest_and_share_one_context(self, rig: Rig) -> None:
+        rig.start()
+        context = rig.core.request()
+        with context as first, context as second, rig.core.request() as third:
+            assert first is second is third is context
+            assert rig.core.snapshot().in_flight == 3
+        assert rig.core.snapshot().in_flight == 0
+        assert rig.core.snapshot().requests == 3
+
+    def test_exit_without_entry_is_ignored_and_counted(self, rig: Rig) -> None:
+        rig.start()
+        rig.core.exit(None, None, None)
+        snapshot = rig.core.snapshot()
+        assert (snapshot.requests, snapshot.in_flight, snapshot.unmatched_exits) == (0, 0, 1)
+        assert rig.runs == []
+
+    def test_a_request_under_way_at_start_is_a_boundary_when_it_ends(self, rig: Rig) -> None:
+        with rig.core.request():
+            rig.start()
+        assert rig.core.snapshot().requests == 1
+        assert rig.core.snapshot().unmatched_exits == 0
+
+    def test_failing_requests_have_their_boundary_and_keep_their_exception(self, rig: Rig) -> None:
+        rig.start()
+        error = ValueError("mine")
+        with pytest.raises(ValueError, match="mine") as caught, rig.core.request():
+            raise error
+        assert caught.value is error
+        assert rig.runs == [0]
+        assert rig.core.snapshot().failures == 1
+
+    def test_async_with_is_the_same(self, rig: Rig) -> None:
+        rig.start()
+
+        async def request() -> None:
+            async with rig.core.request():
+                await asyncio.sleep(0)
+
+        async def main() -> None:
+            await asyncio.gather(*(request() for _ in range(10)))
+
+        asyncio.run(main())
+        assert rig.core.snapshot().requests == 10
+        assert rig.core.snapshot().in_flight == 0
+
+
+class TestEmergency:
+    def test_first_failure_gets_a_full_collection_at_once(self, rig: Rig) -> None:
+        rig.start((1, 10, 100), emergency_interval_ns=10 * NS)
+        rig.fail()
+        assert rig.runs == [2]
+        assert rig.core.events()[0].reason == "emergency"
+
+    def test_at_most_one_in_the_interval(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), emergency_interval_ns=10 * NS)
+        rig.pause_ns = 0
+        for _ in range(25):
+            rig.fail()
+            rig.time_ns += NS
+        assert rig.runs == [2, 2, 2]
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+    def test_not_for_an_exit_an_interrupt_or_a_cancelled_task(
+        self, rig: Rig, error: type[BaseException]
+    ) -> None:
+        rig.start((0, 0, 0), emergency_interval_ns=10 * NS)
+        rig.fail(error)
+        assert rig.runs == []
+        assert rig.core.snapshot().failures == 1
+
+    def test_never_when_not_asked_for(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), emergency_interval_ns=-1)
+        rig.fail()
+        assert rig.runs == []
+
+
+class TestRecording:
+    def test_an_event_says_when_how_long_what_and_why(self, rig: Rig) -> None:
+        rig.start((2, 0, 0))
+        rig.time_ns, rig.pause_ns, rig.collected = 5 * NS, 1234, 56
+        with rig.core.request():
+            rig.core.tick()
+            rig.core.tick()
+        assert rig.core.events() == (Event(5 * NS, 1234, 0, 56, "scheduled", 1),)
+
+    def test_long_pauses_are_told_after_the_collection(self, rig: Rig) -> None:
+        rig.start((1, 0, 2), max_pause_ns=5_000_000)
+        rig.pause_ns = 5_000_000
+        rig.core.tick()
+        rig.pause_ns, rig.collected = 5_000_001, 7
+        rig.core.tick()
+        assert rig.notified == [("long_pause", rig.core.events()[-1])]
+        assert rig.core.events()[-1].generation == 2
+
+    def test_collections_of_others_are_seen(self, rig: Rig) -> None:
+        rig.start((0, 0, 0))
+        with rig.core.request():
+            rig.external(generation=1, collected=9, pause_ns=77)
+        assert rig.core.events() == (Event(0, 77, 1, 9, "external", 1),)
+
+    def test_collections_of_others_are_not_recorded_unasked(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), external=False)
+        rig.external()
+        assert rig.core.events() == ()
+
+    def test_ring_keeps_the_last_events_and_totals_keep_all(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        for number in range(1000):
+            rig.collected = number
+            rig.core.tick()
+        assert [event.collected for event in rig.core.events()] == list(range(744, 1000))
+        assert rig.core.snapshot().generations[0].collected == sum(range(1000))
+
+    @given(pauses=st.lists(st.integers(0, 200 * NS), min_size=1, max_size=50))
+    def test_histogram_counts_each_pause_in_its_bucket(
+        self, both_twins: list[type[Core]], pauses: list[int]
+    ) -> None:
+        expected: dict[int, int] = {}
+        for pause in pauses:
+            bucket = histogram.bucket_of(pause)
+            expected[bucket] = expected.get(bucket, 0) + 1
+        for twin in both_twins:
+            rig = Rig(twin)
+            rig.start((1, 0, 0))
+            for rig.pause_ns in pauses:
+                rig.core.tick()
+            totals = rig.core.snapshot().generations[0]
+            assert totals.pauses == tuple(sorted(expected.items()))
+            assert totals.pause_max_ns == max(pauses)
+            assert totals.pause_total_ns == sum(pauses)
+
+    @pytest.mark.parametrize("generation", [-1, 3])
+    def test_no_such_generation(self, rig: Rig, generation: int) -> None:
+        with pytest.raises(ValueError, match="no such generation"):
+            rig.core.collect(generation, REQUESTED)
+
+
+class TestBusyCollector:
+    def test_what_falls_due_inside_a_collection_is_owed_to_the_next_boundary(
+        self, rig: Rig
+    ) -> None:
+        def finalizer(generation: int) -> int:
+            rig.collect(generation)
+            if len(rig.runs) == 1:
+                rig.core.tick()  # the second request: generation 2 is due
+                assert rig.core.collect(2, REQUESTED) == -1
+            return 0
+
+        rig.core = type(rig.core)(collect=finalizer, clock=lambda: 0, callbacks=rig.callbacks)
+        rig.start((1, 0, 2))
+        rig.core.tick()
+        assert rig.runs == [0]
+        rig.core.tick()
+        assert rig.runs == [0, 2]
+        assert rig.core.snapshot().requests == 3
+
+    def test_inside_a_collection_of_somebody_else_nothing_is_recorded(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        info = {"generation": 2, "collected": 0, "uncollectable": 0}
+        rig.callbacks[0]("start", info)
+        rig.core.tick()
+        assert rig.core.events() == ()
+        rig.callbacks[0]("stop", info)
+        rig.core.tick()
+        assert [event.reason for event in rig.core.events()] == ["external", "scheduled"]
+
+    def test_busy_elsewhere_means_another_thread(self, rig: Rig) -> None:
+        rig.start((0, 0, 0))
+        info = {"generation": 2, "collected": 0, "uncollectable": 0}
+        rig.callbacks[0]("start", info)
+        assert not rig.core.busy_elsewhere()
+        rig.callbacks[0]("stop", info)
+        thread = threading.Thread(target=rig.callbacks[0], args=("start", info))
+        thread.start()
+        thread.join()
+        assert rig.core.busy_elsewhere()
+        rig.core.after_fork()
+        assert not rig.core.busy_elsewhere()
+
+    def test_our_callback_is_out_of_the_list_while_we_collect_and_back_afterwards(
+        self, rig: Rig
+    ) -> None:
+        seen: list[int] = []
+        foreign = object()
+
+        def collect(generation: int) -> int:
+            seen.append(len(rig.callbacks))
+            return 0
+
+        rig.callbacks.append(foreign)
+        rig.core = type(rig.core)(collect=collect, callbacks=rig.callbacks)
+        rig.start((1, 0, 0))
+        rig.core.tick()
+        assert seen == [1]
+        assert rig.callbacks[0] is foreign
+        assert len(rig.callbacks) == 2
+
+    def test_the_order_of_callbacks_after_ours_is_left_alone(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        rig.callbacks.append(foreign := object())
+        rig.core.tick()
+        assert rig.callbacks[1] is foreign
+
+    def test_stop_tells_when_our_callback_was_removed(self, rig: Rig) -> None:
+        rig.start()
+        assert rig.core.stop()
+        rig.start()
+        rig.callbacks.clear()
+        assert not rig.core.stop()
+
+    def test_stopping_inside_our_own_collection_leaves_no_callback(self, rig: Rig) -> None:
+        def finalizer(generation: int) -> int:
+            assert rig.core.stop()
+            return 0
+
+        rig.core = type(rig.core)(collect=finalizer, callbacks=rig.callbacks)
+        rig.start((1, 0, 0))
+        rig.core.tick()
+        assert rig.callbacks == []
+
+
+class TestFaults:
+    def test_an_error_in_notification_stays_away_from_the_request(
+        self, rig: Rig, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def broken(kind: str, event: Event | None) -> None:
+            raise RuntimeError("broken")
+
+        rig.start((0, 0, 0), report_every=1, notify=broken)
+        for _ in range(3):
+            with rig.core.request():
+                pass
+        assert rig.core.snapshot().faults == 3
+        assert caplog.text.count("kept away from a request") == 1
+
+    def test_an_error_in_collecting_stays_away_and_does_not_block_the_next(self, rig: Rig) -> None:
+        def collect(generation: int) -> int:
+            rig.runs.append(generation)
+            raise RuntimeError("broken")
+
+        rig.core = type(rig.core)(collect=collect, callbacks=rig.callbacks)
+        rig.start((1, 0, 0))
+        rig.core.tick()
+        rig.core.tick()
+        assert rig.runs == [0, 0]
+        assert len(rig.callbacks) == 1
+
+    def test_an_interrupt_is_not_ours_to_keep(self, rig: Rig) -> None:
+        def interrupted(kind: str, event: Event | None) -> None:
+            raise KeyboardInterrupt
+
+        rig.start((0, 0, 0), report_every=1, notify=interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rig.core.tick()
+
+
+def test_after_fork_everything_starts_from_zero(rig: Rig) -> None:
+    rig.start((5, 0, 0))
+    rig.core.enter()
+    for _ in range(7):
+        rig.core.tick()
+    rig.core.after_fork()
+    snapshot = rig.core.snapshot()
+    assert (snapshot.requests, snapshot.in_flight) == (0, 0)
+    assert snapshot.generations[0].collections == 0
+    rig.runs.clear()
+    for _ in range(5):
+        rig.core.tick()
+    assert rig.runs == [0]

@@ -1,0 +1,221 @@
+"""Forked children: clean counters, working collectors, their own rollback."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+import gcctl
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform"),
+    # From 3.12 a fork with threads about is warned of; what is tested here is just that.
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+]
+
+
+def in_child(work: Callable[[], object]) -> str:
+    """repr() of what `work` returns or raises in a forked child."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            answer = repr(work())
+        except BaseException as error:
+            answer = repr(error)
+        os.write(writer, answer.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        answer = stream.read()
+    assert os.waitpid(pid, 0)[1] == 0
+    return answer
+
+
+def counts() -> tuple[int, int, int]:
+    stats = gcctl.stats()
+    return stats.requests, stats.collections, stats.in_flight
+
+
+def test_child_starts_with_clean_counters_and_goes_on_collecting() -> None:
+    gcctl.install("instagram", gen0_every=2)
+    for _ in range(5):
+        gcctl.tick()
+
+    def child() -> object:
+        first = counts()
+        for _ in range(4):
+            with gcctl.request():
+                pass
+        return first, counts()
+
+    assert in_child(child) == "((0, 0, 0), (4, 2, 0))"
+    assert counts() == (5, 2, 0), "the parent's go on"
+
+
+def test_child_can_roll_back_by_itself() -> None:
+    gcctl.install()
+
+    def child() -> object:
+        gcctl.uninstall()
+        return gc.isenabled(), gcctl.stats() == gcctl.Stats()
+
+    assert in_child(child) == "(True, True)"
+    assert not gc.isenabled()
+
+
+def test_child_forked_inside_a_request_leaves_it_without_a_boundary() -> None:
+    gcctl.install()
+
+    def child() -> object:
+        gcctl.request().__exit__(None, None, None)
+        return counts()
+
+    with gcctl.request():
+        assert in_child(child) == "(0, 0, 0)"
+    assert counts()[0] == 1
+
+
+def test_child_can_install_where_the_parent_holds_the_lock() -> None:
+    """A fork while another thread is inside install() or uninstall()."""
+    inside, leave = threading.Event(), threading.Event()
+
+    class Blocking:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            if not leave.is_set():
+                inside.set()
+                gate.acquire()
+
+    gate = threading.Lock()
+    gcctl.install()
+    Blocking()
+
+    def child() -> object:
+        gcctl.uninstall()
+        return gc.isenabled()
+
+    gate.acquire()
+    thread = threading.Thread(target=gcctl.uninstall)
+    thread.start()
+    inside.wait()
+    releaser = threading.Timer(0.3, gate.release)  # the fork waits for the final collection
+    releaser.start()
+    leave.set()
+    assert in_child(child) == "True"
+    thread.join()
+    releaser.join()
+
+
+def collector_works() -> bool:
+    class Node:
+        def __init__(self) -> None:
+            self.me = self
+
+    Node()
+    return gc.collect() > 0
+
+
+@pytest.mark.parametrize("automatic", [True, False], ids=["theirs", "ours"])
+def test_a_fork_waits_for_the_collection_of_another_thread(automatic: bool) -> None:
+    """Without that, no collection ever runs in the child."""
+    inside = threading.Event()
+    finished: list[float] = []
+
+    class Slow:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            inside.set()
+            time.sleep(0.3)
+            finished.append(time.monotonic())
+
+    gcctl.install("off" if automatic else "instagram")
+    Slow()
+    thread = threading.Thread(target=gc.collect if automatic else gcctl.tick)
+    thread.start()
+    inside.wait()
+    assert not finished
+    assert in_child(collector_works) == "True"
+    assert finished
+    thread.join()
+
+
+def test_a_finalizer_that_forks_does_not_wait_for_itself() -> None:
+    answers: list[str] = []
+
+    class Forking:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            if not answers:
+                answers.append(in_child(lambda: "forked"))
+
+    gcctl.install()
+    with gcctl.request():
+        Forking()
+    assert answers == ["'forked'"]
+
+
+def test_a_fork_is_not_held_up_when_the_end_of_a_collection_was_hidden() -> None:
+    """A callback that removes itself makes CPython skip the next one: ours."""
+
+    def once(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop":
+            gc.callbacks.remove(once)
+
+    gc.callbacks.insert(0, once)
+    gcctl.install("off")
+    thread = threading.Thread(target=gc.collect)
+    thread.start()
+    thread.join()
+    assert in_child(collector_works) == "True"
+    for _ in range(2):
+        gcctl.tick()
+
+
+def test_fork_without_install_is_untouched() -> None:
+    gcctl.install()
+    gcctl.uninstall()
+    assert in_child(collector_works) == "True"
+
+
+@pytest.mark.skipif(
+    sys.platform == "darwin", reason="fork in threads is unsafe with macOS frameworks"
+)
+def test_forks_in_a_storm_of_collections_all_have_working_collectors() -> None:
+    class Yielding:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            time.sleep(0.0005)  # lets the forking thread in
+
+    gcctl.install("instagram", gen0_every=1)
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            with gcctl.request():
+                Yielding()
+            time.sleep(0.002)  # else one makes garbage faster than the other's finalizers run
+
+    threads = [threading.Thread(target=serve) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [in_child(collector_works) for _ in range(20)] == ["True"] * 20
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,274 @@
+"""The interpreter's settings come back, whatever ends the installation."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gcctl
+from gcctl.settings import Rollback, Settings
+
+PRESETS = ["instagram", "production", "conservative", "off"]
+
+
+def run_program(source: str, tmp_path: Path, *, status: int = 0) -> str:
+    """The output of a program of its own, run where it can only import the installed package."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(source))
+    done = subprocess.run(
+        [sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout
+
+
+@given(
+    policy=st.sampled_from(PRESETS),
+    enabled=st.booleans(),
+    thresholds=st.tuples(st.integers(1, 10**6), st.integers(0, 100), st.integers(0, 100)),
+    debug=st.sampled_from([0, gc.DEBUG_UNCOLLECTABLE]),
+)
+def test_settings_come_back_from_every_preset(
+    policy: str, enabled: bool, thresholds: tuple[int, int, int], debug: int
+) -> None:
+    before = Settings.current()
+    (gc.enable if enabled else gc.disable)()
+    gc.set_threshold(*thresholds)
+    gc.set_debug(debug)
+    original = Settings.current()
+    callbacks = list(gc.callbacks)
+    try:
+        gcctl.install(policy)
+        gcctl.tick()
+        gcctl.uninstall()
+        assert Settings.current() == original
+        assert gc.callbacks == callbacks
+    finally:
+        gc.set_threshold(*before.thresholds)
+        gc.set_debug(before.debug)
+        gc.enable()
+
+
+class TestDrift:
+    def test_what_somebody_else_changed_is_left_and_reported(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        thresholds = gc.get_threshold()
+        gcctl.install("instagram")
+        gc.set_threshold(12345, 6, 7)
+        theirs = gc.get_threshold()
+        gcctl.uninstall()
+        assert gc.get_threshold() == theirs
+        assert gc.isenabled()
+        assert "thresholds: gcctl left (100, 5, " in caplog.text
+        assert "somebody made it (12345, 6, " in caplog.text
+        gc.set_threshold(*thresholds)
+
+    def test_enabling_meanwhile_ends_as_found(self, caplog: pytest.LogCaptureFixture) -> None:
+        gcctl.install()
+        gc.enable()
+        with gcctl.request():
+            pass
+        assert gcctl.stats().collections_by_reason.scheduled == 1
+        gcctl.uninstall()
+        assert gc.isenabled()
+
+    def test_gc_enabled_by_others_where_it_was_off_stays_on(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        gc.disable()
+        gcctl.install()
+        gc.enable()
+        gcctl.uninstall()
+        assert gc.isenabled()
+        assert "enabled: gcctl left False, somebody made it True" in caplog.text
+
+    def test_callbacks_of_others_stay(self) -> None:
+        def callback(phase: str, info: dict[str, int]) -> None:
+            pass
+
+        gcctl.install()
+        gc.callbacks.append(callback)
+        gcctl.tick()
+        gcctl.uninstall()
+        assert gc.callbacks.pop() is callback
+
+    def test_frozen_objects_of_others_stay_frozen(self, tmp_path: Path) -> None:
+        out = run_program(
+            """
+            import gc, gcctl
+            gc.freeze()
+            gcctl.install()
+            for _ in range(200):
+                with gcctl.request(): pass
+            gcctl.uninstall()
+            print(gc.get_freeze_count() > 1000)
+            """,
+            tmp_path,
+        )
+        assert out == "True\n"
+
+
+class TestInterruption:
+    def test_an_error_inside_install_leaves_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*args: object) -> None:
+            raise RuntimeError("broken")
+
+        monkeypatch.setattr(gc, "set_threshold", broken)
+        with pytest.raises(RuntimeError, match="broken"):
+            gcctl.install("instagram")
+        monkeypatch.undo()
+        assert gc.isenabled()
+        assert gcctl.stats() == gcctl.Stats()
+        with gcctl.install():
+            pass
+
+    def test_a_setting_that_does_not_take_is_an_error_after_all_others_are_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        thresholds = gc.get_threshold()
+        gcctl.install("instagram")
+        monkeypatch.setattr(gc, "set_threshold", lambda *args: None)
+        with pytest.raises(gcctl.GcctlError, match=r"not restored: gc thresholds was set to"):
+            gcctl.uninstall()
+        monkeypatch.undo()
+        assert gc.isenabled()
+        gc.set_threshold(*thresholds)
+        gcctl.uninstall()
+
+    def test_rollback_can_be_asked_again(self) -> None:
+        rollback = Rollback()
+        rollback.apply(enabled=False, thresholds=(111, 2, 3))
+        assert rollback.undo() == ()
+        assert rollback.undo() == ()
+        assert rollback.original == Settings.current()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no such signal on Windows")
+    def test_a_signal_that_raises_anywhere_is_survived(self, tmp_path: Path) -> None:
+        """An alarm after each of many delays, in whatever line it hits."""
+        out = run_program(
+            """
+            import gc, signal
+            import gcctl
+            from gcctl.settings import Settings
+
+            class AlarmError(Exception):
+                pass
+
+            def raise_alarm(signum, frame):
+                raise AlarmError
+
+            signal.signal(signal.SIGALRM, raise_alarm)
+            before, hits = Settings.current(), 0
+            for step in range(1000):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 2e-6 * (step % 200 + 1))
+                    with gcctl.install("instagram"):
+                        gcctl.tick()
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except AlarmError:
+                    hits += 1
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                gcctl.uninstall()
+                assert Settings.current() == before, Settings.current()
+                assert gcctl.stats() == gcctl.Stats()
+                assert gc.callbacks == []
+            print(hits > 100)
+            """,
+            tmp_path,
+        )
+        assert out == "True\n"
+
+    def test_uninstall_from_a_signal_handler_in_the_middle_of_install(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = gc.set_threshold
+
+        def set_threshold(*thresholds: int) -> None:
+            real(*thresholds)
+            monkeypatch.undo()
+            gcctl.uninstall()
+
+        monkeypatch.setattr(gc, "set_threshold", set_threshold)
+        before = Settings.current()
+        with pytest.raises(gcctl.GcctlError, match="uninstalled while it was being installed"):
+            gcctl.install("instagram")
+        assert Settings.current() == before
+
+
+class TestAtExit:
+    def test_settings_are_back_for_exit_functions_registered_before(self, tmp_path: Path) -> None:
+        out = run_program(
+            """
+            import atexit, gc
+            atexit.register(lambda: print(gc.isenabled(), gc.get_threshold()[0], len(gc.callbacks)))
+            gc.set_threshold(4321, 10, 10)
+            import gcctl
+            gcctl.install("instagram")
+            print(gc.isenabled(), gc.get_threshold()[0], len(gc.callbacks))
+            """,
+            tmp_path,
+        )
+        assert out == "False 100 1\nTrue 4321 0\n"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to handle on Windows")
+    def test_after_a_signal_that_raises(self, tmp_path: Path) -> None:
+        out = run_program(
+            """
+            import atexit, gc, os, signal, sys
+            atexit.register(lambda: print(gc.isenabled(), flush=True))
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+            import gcctl
+            gcctl.install()
+            with gcctl.request():
+                os.kill(os.getpid(), signal.SIGTERM)
+                while True: pass
+            """,
+            tmp_path,
+            status=3,
+        )
+        assert out == "True\n"
+
+
+def test_young_objects_are_collected_before_automatic_gc_returns(tmp_path: Path) -> None:
+    """Else the first allocations after uninstall() would stop for all that came meanwhile."""
+    out = run_program(
+        """
+        import gc, gcctl
+        gcctl.install("instagram", gen0_every=None, gen1_every=None, gen2_every=None)
+        kept = [[] for _ in range(100_000)]
+        gcctl.uninstall()
+        print(gc.get_count()[0] < 1000)
+        """,
+        tmp_path,
+    )
+    assert out == "True\n"
+
+
+def test_two_threads_installing_at_once_leave_one_controller() -> None:
+    results: list[object] = []
+    barrier = threading.Barrier(8)
+
+    def work() -> None:
+        barrier.wait()
+        try:
+            results.append(gcctl.install())
+        except gcctl.GcctlError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(isinstance(result, gcctl.Controller) for result in results) == 1
+    assert sum(isinstance(result, gcctl.GcctlError) for result in results) == 7
