@@ -9,7 +9,7 @@ import sys
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 CHOICES = ("yes", "no")
 
@@ -35,7 +35,7 @@ class BuildExt(build_ext):
                 extension.extra_compile_args = ["-std=c11", *extension.extra_compile_args]
         try:
             super().build_extensions()
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             sys.exit(HOW_TO_BUILD.format(error=error))
 
 

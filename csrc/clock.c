@@ -27,7 +27,8 @@ int64_t gcctl_clock_now(void) {
     mach_timebase_info_data_t base;
     mach_timebase_info(&base);
     uint64_t ticks = mach_absolute_time();
-    return (int64_t)(ticks / base.denom * base.numer + ticks % base.denom * base.numer / base.denom);
+    return (int64_t)(ticks / base.denom * base.numer +
+                     ticks % base.denom * base.numer / base.denom);
 }
 
 #else

@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 enum {
-    GCCTL_HISTOGRAM_SUBBITS = 4, /* 2^4 buckets per power of two */
+    GCCTL_HISTOGRAM_SUBBITS = 4,  /* 2^4 buckets per power of two */
     GCCTL_HISTOGRAM_MAXBITS = 37, /* values of 2^37 ns (137 s) and more share the last bucket */
     GCCTL_HISTOGRAM_BUCKETS = (GCCTL_HISTOGRAM_MAXBITS - GCCTL_HISTOGRAM_SUBBITS + 1)
-                              << GCCTL_HISTOGRAM_SUBBITS
+        << GCCTL_HISTOGRAM_SUBBITS
 };
 
 typedef struct {

@@ -42,6 +42,8 @@ from gcctl._request import decorate, make_context
 cdef extern from "Python.h":
     Py_ssize_t PyGC_Collect() except? -1
     bint PyGC_IsEnabled()
+    void Py_SET_SIZE(object sized, Py_ssize_t size)
+    void Py_DECREF(object owned)
 
 
 cdef object gc_collect = gc.collect
@@ -304,7 +306,7 @@ cdef class Core:
         return 0
 
     cdef int64_t _collect(self, int generation, int reason) except? -2:
-        """Collect and record. Other threads may run meanwhile, and so may any code, from finalizers."""
+        """Collect and record. Finalizers may run any code meanwhile, and let other threads run."""
         cdef gcctl_event event
         cdef int64_t collected = 0
         cdef bint out
@@ -318,7 +320,9 @@ cdef class Core:
             self.external_thread = 0  # somebody removed it, so its end went unseen
         out = self.external_thread == 0 and self._callback_is_last()
         if out:
-            self.callbacks.pop()
+            # list.pop() gives memory back here, which the append() below would ask for again.
+            Py_SET_SIZE(self.callbacks, len(self.callbacks) - 1)
+            Py_DECREF(self.callback)
         self.own_seen = False
         self.own_thread = <unsigned long>PyThread_get_thread_ident()
         event.in_flight = self.in_flight

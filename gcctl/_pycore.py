@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import deque
-from threading import Lock, get_ident
+from threading import get_ident
 from typing import Any, Literal
 
 from gcctl import histogram
@@ -52,9 +52,11 @@ class Schedule:
 
     def nearest(self, request: int) -> int:
         """The first request after this one at which something is due."""
-        return min(
-            (request - request % turn + turn for turn in self.every if turn), default=NEVER_DUE
-        )
+        nearest = NEVER_DUE
+        for turn in self.every:
+            if turn and request - request % turn + turn < nearest:
+                nearest = request - request % turn + turn
+        return nearest
 
 
 class Totals:
@@ -102,7 +104,6 @@ class Core:
         self._max_pause_ns = 0
         self._emergency_interval_ns = -1
         self._schedule = Schedule((0, 0, 0, 0))
-        self._collecting = Lock()  # tried, never waited for
         self._own_thread = 0
         self._own_seen = False  # our callback saw our own collection start: it did run
         self._external_thread = 0
@@ -174,8 +175,9 @@ class Core:
         return DID_NOT_RUN if event is None else event.collected
 
     def snapshot(self) -> Snapshot:
-        # A collection on the way would be in some of the counters only: then look again.
-        while True:
+        # One that is being recorded is in some of the counters only: then look again. Not for ever:
+        # a signal that raised in the middle of recording leaves them apart for good.
+        for _ in range(100):
             recorded = sum(self._by_reason)
             snapshot = Snapshot(
                 self._requests if self._active else 0,
@@ -187,7 +189,8 @@ class Core:
                 tuple(totals.as_tuple() for totals in self._totals),
             )
             if recorded == sum(total.collections for total in snapshot.generations):
-                return snapshot
+                break
+        return snapshot
 
     def events(self) -> tuple[Event, ...]:
         return tuple(self._events)
@@ -204,7 +207,6 @@ class Core:
         self._in_flight = 0
         if self._own_thread != me:
             self._own_thread = 0
-            self._collecting = Lock()
         if self._external_thread != me:
             self._external_thread = 0
         self._schedule = Schedule(self._schedule.every)
@@ -232,7 +234,8 @@ class Core:
                         info["collected"],
                         REASONS[EXTERNAL],
                         self._external_in_flight,
-                    )
+                    ),
+                    EXTERNAL,
                 )
 
     def _clear(self) -> None:
@@ -247,9 +250,9 @@ class Core:
         self._totals = [Totals() for _ in range(GENERATIONS)]
         self._events: deque[Event] = deque(maxlen=RING_SIZE)
 
-    def _record(self, event: Event) -> None:
+    def _record(self, event: Event, reason: int) -> None:
         self._totals[event.generation].add(event)
-        self._by_reason[REASONS.index(event.reason)] += 1
+        self._by_reason[reason] += 1
         self._events.append(event)
 
     def _boundary(self, request: int, exc_type: Any) -> None:
@@ -300,25 +303,20 @@ class Core:
 
     def _collect(self, generation: int, reason: int) -> Event | None:
         """Collect and record; None when a collection already running made it impossible."""
-        collecting = self._collecting
-        if not collecting.acquire(blocking=False):
-            return None
-        try:
-            return self._collect_alone(generation, reason)
-        finally:
-            collecting.release()
-
-    def _collect_alone(self, generation: int, reason: int) -> Event | None:
-        if self._external_thread and self._callback not in self._callbacks:
-            self._external_thread = 0
         callbacks = self._callbacks
-        out = not self._external_thread and bool(callbacks) and callbacks[-1] is self._callback
-        if out:
-            callbacks.pop()
-        self._own_seen = False
-        self._own_thread = get_ident()
-        in_flight = self._in_flight
+        out = False  # our callback is out of the list by our own hand
+        me = get_ident()
+        if self._own_thread:  # with the next line one step: nothing is called in between
+            return None
+        self._own_thread = me
         try:
+            self._own_seen = False
+            in_flight = self._in_flight
+            if self._external_thread and self._callback not in callbacks:
+                self._external_thread = 0
+            if not self._external_thread and callbacks and callbacks[-1] is self._callback:
+                out = True
+                callbacks.pop()
             time_ns = self._now()
             collected = self._run_collector(generation)
             pause_ns = self._now() - time_ns
@@ -331,5 +329,5 @@ class Core:
                 return None
             self._external_thread = 0
         event = Event(time_ns, pause_ns, generation, collected, REASONS[reason], in_flight)
-        self._record(event)
+        self._record(event, reason)
         return event

@@ -43,8 +43,8 @@ def make_context(
     """A context manager whose type holds the two *bound* functions.
 
     `with` looks them up on the type and, were they methods, would make two bound method objects for
-    every request; a bound function is no descriptor and is called as it stands. That takes 40 % off
-    an empty `with` (bench/boundary.py, against the empty Cython context manager).
+    every request; a bound function is no descriptor and is called as it stands. An empty `with`
+    takes half as long for it (bench/candidates.py has both forms).
     """
     namespace = {"__slots__": (), "__enter__": enter, "__exit__": leave}
     context: RequestContext = type("RequestContext", (RequestContext,), namespace)()

@@ -1,0 +1,155 @@
+"""What is measured: statements, and the state of the process that each of them is run in."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import floor
+from source_context import RequestGC
+
+import gcctl
+from gcctl._pycore import Core as Twin
+from gcctl._request import make_context
+
+NEVER = 10**9
+"""Requests between two collections when nothing is to be due: the most that a Config accepts."""
+
+C = "gcctl, C core"
+TWIN = "gcctl, Python twin"
+SOURCE = "source document, Python"
+FLOOR = "floor, empty Cython"
+FORM = "empty, in gcctl's form"
+CPYTHON = "CPython alone"
+
+Ready = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One statement, in a process that `ready()` has put in order for it."""
+
+    group: str
+    subject: str
+    statement: str
+    ready: Ready = nullcontext
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}: {self.subject}: {self.statement}"
+
+
+def demand_compiled_core() -> None:
+    """Without it there is nothing to compare: exits saying so."""
+    if importlib.util.find_spec("gcctl._core") is None:
+        sys.exit("the benchmarks need gcctl's compiled core, which was not built: pip install .")
+
+
+def install(gen0_every: int = NEVER, gen2_every: int = NEVER) -> gcctl.Controller:
+    """The real thing: a schedule that asks for nothing but what is given here, no reports."""
+    return gcctl.install(
+        "production",
+        gen0_every=gen0_every,
+        gen1_every=NEVER,
+        gen2_every=gen2_every,
+        report_every=NEVER,
+        emergency_interval=None,
+        max_pause="1h",
+        final_collection=False,
+    )
+
+
+@contextmanager
+def started(core: Any, gen0_every: int = NEVER, gen2_every: int = NEVER) -> Iterator[None]:
+    """A core made by hand, started as install() would."""
+    core.start(
+        every=(gen0_every, NEVER, gen2_every),
+        report_every=NEVER,
+        emergency_interval_ns=-1,
+        max_pause_ns=3600 * 10**9,
+        external=True,
+        notify=lambda kind, event: None,
+    )
+    try:
+        yield
+    finally:
+        core.stop()
+
+
+@contextmanager
+def callback(entry: object) -> Iterator[None]:
+    gc.callbacks.append(entry)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(entry)  # type: ignore[arg-type]
+
+
+def twin_module(core: Any) -> ModuleType:
+    """The twin as `gcctl` is in a process that chose it: the core's functions in a module."""
+    module = ModuleType("twin")
+    module.request, module.tick = core.request, core.tick  # type: ignore[attr-defined]
+    return module
+
+
+def candidates() -> tuple[dict[str, Any], list[Candidate]]:
+    """The global names of all statements, and the statements."""
+    floors = floor.load()
+    core = Twin()
+    idle, due = (
+        RequestGC((NEVER,) * 3, report_every=NEVER),
+        RequestGC((1, NEVER, NEVER), 1e9, NEVER),
+    )
+    names = {
+        "gc": gc,
+        "gcctl": gcctl,
+        "ctx": gcctl.request(),
+        "twin": twin_module(core),
+        "source": idle,
+        "source_due": due,
+        "floors": floors,
+        "floor": floors.instance,
+        "methods": floors.methods,
+        "form": make_context(floors.methods.enter, floors.methods.exit),
+    }
+
+    def twin_idle() -> AbstractContextManager[None]:
+        return started(core)
+
+    def twin_due() -> AbstractContextManager[None]:
+        return started(core, gen0_every=1)
+
+    def c_due() -> gcctl.Controller:
+        return install(gen0_every=1)
+
+    def empty_callback() -> AbstractContextManager[None]:
+        return callback(floors.on_gc)
+
+    return names, [
+        Candidate("idle", FLOOR, "with floor: pass"),
+        Candidate("idle", FLOOR, "with floors.Context(): pass"),
+        Candidate("idle", FLOOR, "with floors.context(): pass"),
+        Candidate("idle", C, "with gcctl.request(): pass", install),
+        Candidate("idle", C, "with ctx: pass", install),
+        Candidate("idle", TWIN, "with twin.request(): pass", twin_idle),
+        Candidate("idle", SOURCE, "with source.request(): pass"),
+        Candidate("idle", FORM, "with form: pass"),
+        Candidate("tick", FLOOR, "floors.empty()"),
+        Candidate("tick", FLOOR, "methods.empty()"),
+        Candidate("tick", C, "gcctl.tick()", install),
+        Candidate("tick", TWIN, "twin.tick()", twin_idle),
+        Candidate("due", FLOOR, "methods.collect(0)"),
+        Candidate("due", C, "with gcctl.request(): pass", c_due),
+        Candidate("due", TWIN, "with twin.request(): pass", twin_due),
+        Candidate("due", SOURCE, "with source_due.request(): pass"),
+        Candidate("seen", CPYTHON, "gc.collect(0)"),
+        Candidate("seen", FLOOR, "gc.collect(0)", empty_callback),
+        Candidate("seen", C, "gc.collect(0)", install),
+        Candidate("seen", TWIN, "gc.collect(0)", twin_idle),
+    ]

@@ -1,0 +1,1 @@
+"""What `gcctl demo` measures and how: a service under load, one policy at a time."""

@@ -1,0 +1,69 @@
+"""The command line: `gcctl`, also `python -m gcctl`. One class per command, all in `COMMANDS`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, Protocol
+
+from gcctl.cli.demo import DemoCommand
+from gcctl.cli.run import RunCommand, split_program
+
+
+class Command(Protocol):
+    """What each command has; `run` returns the exit status."""
+
+    name: str
+    help: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+COMMANDS: tuple[Command, ...] = (RunCommand(), DemoCommand())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` (the process's own arguments by default) asks for.
+
+    With the process's own arguments, `gcctl run` becomes the program and does not return. Wrong
+    arguments raise SystemExit(2), as argparse does.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    # argparse never sees the words of the program: it would take some of them for options of ours.
+    ours, program = split_program(words)
+    known = argparse.Namespace(program=program, becomes_program=argv is None)
+    args, unknown = _parser().parse_known_args(ours, known)
+    if unknown:  # argparse would complain of them with the usage of all of gcctl
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    command: Command = args.command
+    return command.run(args)
+
+
+class _Version(argparse.Action):
+    """As argparse's own, but looks only when asked: that takes as long as all else here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *unused: object) -> NoReturn:
+        import importlib.metadata
+
+        print("gcctl", importlib.metadata.version("gcctl"))
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gcctl",
+        description="A controller for CPython's cyclic garbage collector.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(
+            command.name, help=command.help, description=command.help, allow_abbrev=False
+        )
+        subparser.set_defaults(command=command, parser=subparser)
+        command.add_arguments(subparser)
+    return parser

@@ -1,0 +1,58 @@
+"""Starting another interpreter like this one."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+import gcctl
+
+PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.abspath(gcctl.__file__)))
+"""The directory that `import gcctl` found it in."""
+
+
+OPTION = re.compile("(-[^cmWX]*)([cmWX]?)(.*)", re.DOTALL)
+"""A word of python's own short options: flags, then at most one letter that takes a value. -c and
+-m end the options; the value of -W and -X may be the next word."""
+
+
+def interpreter_options(orig_argv: Sequence[str] | None = None) -> list[str]:
+    """The options that python itself was started with, such as ["-X", "dev", "-u"].
+
+    Read from `sys.orig_argv` because `sys.flags` leaves out -u and the -X options.
+    """
+    options: list[str] = []
+    words = iter((sys.orig_argv if orig_argv is None else orig_argv)[1:])
+    for word in words:
+        if word in ("-", "--") or not word.startswith("-"):
+            break
+        if word.startswith("--"):  # the only one that gets us here: --check-hash-based-pycs MODE
+            options += [word, next(words, "")]
+            continue
+        flags, letter, value = OPTION.findall(word)[0]
+        if letter in ("c", "m"):
+            options += [flags] if flags != "-" else []
+            break
+        options += [word] if value or not letter else [word, next(words, "")]
+    return options
+
+
+def honouring_pythonpath(options: Sequence[str]) -> list[str]:
+    """`options` without -E and -I, and what else -I stands for in its place."""
+    kept: list[str] = []
+    for word in options:
+        if word.startswith("-") and not word.startswith("--"):
+            flags, letter, value = OPTION.findall(word)[0]
+            word = flags.replace("E", "").replace("I", "Ps") + letter + value
+        kept += [word] if word != "-" else []
+    return kept
+
+
+def same_gcctl(module: str) -> list[str]:
+    """The command that runs a module of this very gcctl in another interpreter like this one."""
+    # `-m` looks in the working directory first, which may hold anything; it is left out unless it
+    # is where this gcctl came from.
+    safe = [] if os.getcwd() == PACKAGE_PARENT else ["-P"]
+    return [sys.executable, *interpreter_options(), *safe, "-m", module]

@@ -1,0 +1,131 @@
+"""`gcctl run`: any program, under the controller.
+
+The program must not be able to tell: `__main__`, `sys.path`, tracebacks, warnings, pickles, signals
+and the exit status are those of `python PROGRAM`. Were it run inside this interpreter, our frames
+would be at the bottom of its stack, and all the rest an imitation. So this process becomes (exec)
+`python PROGRAM` itself, with one thing added: a directory in PYTHONPATH, `_boot`, whose module
+sitecustomize starts the controller and removes its own traces before the program is looked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from gcctl.cli._boot import ORDER_VARIABLE
+from gcctl.cli._python import PACKAGE_PARENT, honouring_pythonpath, interpreter_options
+from gcctl.policy import PRESETS
+
+BOOT_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_boot")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+VALUE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "--policy": {"help": f"the preset: {', '.join(PRESETS)} (default: the configuration's)"},
+    "--config": {
+        "metavar": "FILE",
+        "help": "a TOML file with a table [gcctl], or a pyproject.toml with [tool.gcctl]",
+    },
+    "--log-level": {
+        "metavar": "LEVEL",
+        "choices": LOG_LEVELS,
+        "help": f"print gcctl's log to stderr from this level on: {', '.join(LOG_LEVELS)}",
+    },
+}
+PROGRAM = re.compile("(?!-)|--?$|-m")
+"""Begins a program's words: a script, "-", "--", or -m. Options end there for python itself too."""
+
+
+def split_program(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of gcctl's own command line, and those of the program that it is to run."""
+    if words[:1] != [RunCommand.name]:
+        return list(words), []
+    at = 1
+    while at < len(words) and not PROGRAM.match(words[at]):
+        at += 2 if words[at] in VALUE_OPTIONS else 1
+    return list(words[:at]), list(words[at:])
+
+
+class RunCommand:
+    """Run a script or a module as python would, with gcctl installed."""
+
+    name = "run"
+    help = "run a program under the controller, exactly as python would run it"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.usage = (
+            "gcctl run [-h] [--policy POLICY] [--config FILE] [--report] [--log-level LEVEL] "
+            "(SCRIPT | -m MODULE) [ARGUMENTS ...]"
+        )
+        parser.description = (
+            "Run a program under the controller, exactly as python would run it: a script, a "
+            "directory or zip file with a __main__.py, - for standard input, or a module with -m. "
+            "Everything from SCRIPT or -m on belongs to the program."
+        )
+        for option, settings in VALUE_OPTIONS.items():
+            parser.add_argument(option, **settings)
+        parser.add_argument(
+            "--report", action="store_true", help="print the report to stderr when the program ends"
+        )
+
+    def run(self, args: argparse.Namespace) -> int:
+        parser: argparse.ArgumentParser = args.parser
+        program: list[str] = args.program
+        if not program or program == ["--"]:
+            parser.error("expected a SCRIPT or -m MODULE to run")
+        if program == ["-m"]:
+            parser.error("expected a MODULE after -m")
+        if sys.flags.no_site:
+            parser.error("python -S leaves out the site module, which gcctl run needs")
+        order = {
+            "package": PACKAGE_PARENT,
+            "policy": args.policy,
+            "config": args.config,
+            "report": args.report,
+            "log_level": args.log_level,
+        }
+        environment = _environment(order, os.environ)
+        command = [sys.executable, *honouring_pythonpath(interpreter_options()), *program]
+        # Where exec is no true replacement (Windows), and where this process is somebody else's
+        # (`main()` called with arguments), the program runs as a child.
+        if args.becomes_program and os.name == "posix":
+            _become(command, environment)
+        return _run_child(command, environment)
+
+
+def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
+    """The program's environment, with `_boot` in PYTHONPATH and the order for it.
+
+    The order says how to undo that. Where python was told to ignore its environment variables (-E,
+    -I), it now must not, for PYTHONPATH's sake: so the others are put away meanwhile.
+    """
+    hidden: dict[str, str | None] = {"PYTHONPATH": environ.get("PYTHONPATH")}
+    if sys.flags.ignore_environment:
+        hidden |= {name: environ[name] for name in environ if name.startswith("PYTHON")}
+    environment = {name: value for name, value in environ.items() if name not in hidden}
+    paths = [BOOT_DIRECTORY]
+    if environ.get("PYTHONPATH") and not sys.flags.ignore_environment:
+        paths.append(environ["PYTHONPATH"])
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    environment[ORDER_VARIABLE] = json.dumps({**order, "environ": hidden})
+    return environment
+
+
+def _become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command[0], list(command), dict(environment))
+
+
+def _run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    with subprocess.Popen(command, env=dict(environment)) as child:
+        while True:
+            try:
+                status = child.wait()
+            except KeyboardInterrupt:
+                continue  # the terminal has sent it to the program too: what follows is its choice
+            return status if status >= 0 else 128 - status  # a signal's death, as shells say it

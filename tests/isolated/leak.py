@@ -1,0 +1,81 @@
+"""Calls one public door of gcctl many times and prints by how many blocks memory grew per call.
+
+A fresh process of its own, so that nothing else allocates. Arguments: the name in ACTIONS.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import gcctl
+
+
+def fail() -> None:
+    with suppress(ValueError), gcctl.request():
+        raise ValueError
+
+
+def install_and_uninstall() -> None:
+    gcctl.uninstall()
+    with gcctl.install("production"):
+        gcctl.tick()
+    gcctl.install("production", gen2_every=None)
+
+
+def refused() -> None:
+    for arguments in ({}, {"gen0_evry": 1}, {"max_pause": "soon"}):
+        with suppress(gcctl.GcctlError):
+            gcctl.install(**arguments)
+
+
+async def task() -> None:
+    async with gcctl.request():
+        pass
+
+
+def run_task() -> None:
+    with suppress(StopIteration):  # without an event loop, which keeps memory of its own
+        task().send(None)
+
+
+def request() -> None:
+    with gcctl.request():
+        pass
+
+
+ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
+    "request": (request, 100_000),
+    "request decorator": (gcctl.request(lambda: None), 100_000),
+    "request made": (lambda: gcctl.request(lambda: None), 10_000),
+    "failing request": (fail, 50_000),
+    "async request": (run_task, 50_000),
+    "run_request": (lambda: gcctl.run_request(len, ""), 100_000),
+    "tick": (gcctl.tick, 100_000),
+    "stats": (gcctl.stats, 1_000),
+    "report": (gcctl.report, 1_000),
+    "install": (install_and_uninstall, 100),
+    "install refused": (refused, 200),
+    "uninstall": (gcctl.uninstall, 10_000),
+    "Config": (lambda: gcctl.Config(max_pause="5ms").replace(gen0_every=3), 1_000),
+}
+
+
+def main(name: str) -> None:
+    action, times = ACTIONS[name]
+    gcctl.install("production", gen1_every=1_000, gen2_every=50_000, max_pause="1h")
+    growth = []
+    for _ in range(4):  # the first rounds fill caches and free lists
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(times):
+            action()
+        gc.collect()
+        growth.append(sys.getallocatedblocks() - before)
+    print(min(growth) / times)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

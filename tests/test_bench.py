@@ -1,0 +1,63 @@
+"""The benchmarks run, so that none of them rots; how fast anything is is not judged here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).resolve().parent.parent / "bench"
+NEEDED = ("pyperf", "Cython", "setuptools", "gcctl._core")
+
+missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/"),
+    pytest.mark.skipif(bool(missing), reason=f"bench/ needs {', '.join(missing)}"),
+]
+
+
+def run(script: str, *arguments: str) -> list[str]:
+    """The lines that it prints, each run of spaces made one."""
+    command = [sys.executable, str(BENCH / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, Any]]:
+    file = tmp_path_factory.mktemp("bench") / "results.json"
+    lines = run("run.py", "--quick", "--json", str(file))
+    return lines, json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_the_one_command_prints_every_row(quick: tuple[list[str], dict[str, Any]]) -> None:
+    lines, results = quick
+    starts = [f"{row['subject']} {row['statement']}" for row in results["timings"]]
+    starts += [f"{row['subject']} {row['statement']}" for row in results["memory"]]
+    starts += [f"{row['subject']} {row['collection']}" for row in results["recording"]]
+    starts += [f"{row['subject']} {row['collection']}" for row in results["accuracy"]]
+    starts += [target["name"] for target in results["targets"]]
+    assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
+    assert {row["group"] for row in results["timings"]} == {"idle", "tick", "due", "seen"}
+    assert len(results["targets"]) == 7
+
+
+def test_the_compiled_core_asks_for_no_memory_at_a_boundary(
+    quick: tuple[list[str], dict[str, Any]],
+) -> None:
+    ours = [row for row in quick[1]["memory"] if row["subject"] == "gcctl, C core"]
+    idle = [row["allocations_per_boundary"] for row in ours if row["group"] != "due"]
+    assert idle == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_instructions_are_counted() -> None:
+    lines = run("instructions.py")
+    assert any("gcctl.tick()" in line for line in lines)
