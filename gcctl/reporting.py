@@ -10,10 +10,11 @@ from gcctl.settings import Settings
 
 
 def duration(ns: float) -> str:
-    """Nanoseconds with the unit that leaves one to three digits before the point."""
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns / size:,.0f} {unit}"
+    """Nanoseconds with the largest unit that leaves a digit before the point, three digits in all."""
+    for unit, length in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        value = ns / length
+        if value >= 1:
+            return f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"
     return f"{ns:.0f} ns"
 
 
