@@ -10,7 +10,7 @@ from gcctl.settings import Settings
 
 
 def duration(ns: float) -> str:
-    """Nanoseconds with the largest unit that leaves a digit before the point, three digits in all."""
+    """Nanoseconds in the largest unit of which there is at least one, with three digits."""
     for unit, length in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         value = ns / length
         if value >= 1:
