@@ -612,9 +612,9 @@ def test_options_that_would_ignore_pythonpath_are_replaced() -> None:
     assert honouring_pythonpath(options) == expected
 
 
-def test_version_and_help() -> None:
-    version = run([*GCCTL, "--version"], Path())
+def test_version_and_help(tmp_path: Path) -> None:
+    version = run([*GCCTL, "--version"], tmp_path)
     assert version.stdout.startswith("gcctl ")
-    assert run(GCCTL, Path()).returncode == 2
-    assert "--report" in run([*RUN, "--help"], Path()).stdout
-    assert "--policy" in run([*RUN, "-h"], Path()).stdout
+    assert run(GCCTL, tmp_path).returncode == 2
+    assert "--report" in run([*RUN, "--help"], tmp_path).stdout
+    assert "--policy" in run([*RUN, "-h"], tmp_path).stdout

@@ -128,7 +128,7 @@ def test_documented_toml_and_dictionary_are_accepted() -> None:
     (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     config = Config.from_mapping(tomllib.loads(toml)["gcctl"])
     assert (config.gen2_every, config.memory_limit) == (None, "80%")
-    (source,) = re.findall(r"from_mapping\((\{\n.*?\n\})\)", PAGE, re.DOTALL)
+    (source,) = re.findall(r"from_mapping\(\s*(\{\n.*?\n *\})\s*\)", PAGE, re.DOTALL)
     assert Config.from_mapping(eval(source)) == Config()
 
 
