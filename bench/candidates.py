@@ -15,6 +15,7 @@ import floor
 from source_context import RequestGC
 
 import gcctl
+from gcctl._protocol import Orders
 from gcctl._pycore import Core as Twin
 from gcctl._request import make_context
 
@@ -68,14 +69,7 @@ def install(gen0_every: int = NEVER, gen2_every: int = NEVER) -> gcctl.Controlle
 @contextmanager
 def started(core: Any, gen0_every: int = NEVER, gen2_every: int = NEVER) -> Iterator[None]:
     """A core made by hand, started as install() would."""
-    core.start(
-        every=(gen0_every, NEVER, gen2_every),
-        report_every=NEVER,
-        emergency_interval_ns=-1,
-        max_pause_ns=3600 * 10**9,
-        external=True,
-        notify=lambda kind, event: None,
-    )
+    core.start(Orders((gen0_every, NEVER, gen2_every)), lambda kind, event: None)
     try:
         yield
     finally:

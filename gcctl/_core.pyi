@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from gcctl._protocol import Event, Notify, Snapshot
+from gcctl._protocol import Event, Notify, Orders, Snapshot
 
 class Core:
     implementation: Literal["c", "python"]
@@ -16,16 +16,7 @@ class Core:
     def enter(self) -> Any: ...
     def exit(self, exc_type: Any, exc: Any, traceback: Any, /) -> None: ...
     def tick(self) -> None: ...
-    def start(
-        self,
-        *,
-        every: tuple[int, int, int],
-        report_every: int,
-        emergency_interval_ns: int,
-        max_pause_ns: int,
-        external: bool,
-        notify: Notify,
-    ) -> None: ...
+    def start(self, orders: Orders, notify: Notify) -> None: ...
     def stop(self) -> bool: ...
     def collect(self, generation: int, reason: int) -> int: ...
     def snapshot(self) -> Snapshot: ...

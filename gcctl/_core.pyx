@@ -130,14 +130,14 @@ cdef class Core:
         if self.requests >= self.act_at:
             self._boundary(None)
 
-    def start(self, *, every, report_every, emergency_interval_ns, max_pause_ns, external, notify):
+    def start(self, orders, notify):
         """Act at boundaries from now on, with clean counters."""
         cdef int64_t[GCCTL_SLOTS] slots
-        slots[0], slots[1], slots[2] = every
-        slots[GCCTL_SLOT_REPORT] = report_every
-        self.max_pause_ns = max_pause_ns
-        self.emergency_interval_ns = emergency_interval_ns
-        self.external = external
+        slots[0], slots[1], slots[2] = orders.every
+        slots[GCCTL_SLOT_REPORT] = orders.report_every
+        self.max_pause_ns = orders.max_pause_ns
+        self.emergency_interval_ns = orders.emergency_interval_ns
+        self.external = orders.external
         self.notify = notify
         gcctl_schedule_set(&self.schedule, slots)
         self._clear()

@@ -35,6 +35,21 @@ class ByReason(NamedTuple):
 REASONS = ByReason._fields
 
 
+class Orders(NamedTuple):
+    """What a core is to do at boundaries."""
+
+    every: tuple[int, int, int] = (NEVER, NEVER, NEVER)
+    """Requests between two collections of generation 0, 1 and 2."""
+    report_every: int = NEVER
+    """Requests between two status reports."""
+    emergency_interval_ns: int = -1
+    """Shortest time between two collections for failing requests; -1: none."""
+    max_pause_ns: int = (1 << 63) - 1
+    """What pause of a boundary is to be told of: any longer one."""
+    external: bool = True
+    """Whether to record the collections that others cause."""
+
+
 class Event(NamedTuple):
     """One collection."""
 
@@ -117,21 +132,8 @@ class Core(Protocol):
     def tick(self) -> None:
         """A boundary without a context: one unit of work is done."""
 
-    def start(
-        self,
-        *,
-        every: tuple[int, int, int],
-        report_every: int,
-        emergency_interval_ns: int,
-        max_pause_ns: int,
-        external: bool,
-        notify: Notify,
-    ) -> None:
-        """Act at boundaries from now on, with clean counters.
-
-        `every` and `report_every` are requests, 0 for never; `emergency_interval_ns` is -1 for no
-        emergency collections; `external` asks to record the collections that others cause.
-        """
+    def start(self, orders: Orders, notify: Notify) -> None:
+        """Act at boundaries from now on, with clean counters."""
 
     def stop(self) -> bool:
         """Act no more. False when somebody had removed our gc callback meanwhile."""

@@ -25,6 +25,7 @@ from gcctl._protocol import (
     Event,
     GenerationTotals,
     Notify,
+    Orders,
     Snapshot,
     log_fault,
 )
@@ -134,21 +135,12 @@ class Core:
         if request >= self._act_at:
             self._boundary(request, None)
 
-    def start(
-        self,
-        *,
-        every: tuple[int, int, int],
-        report_every: int,
-        emergency_interval_ns: int,
-        max_pause_ns: int,
-        external: bool,
-        notify: Notify,
-    ) -> None:
-        self._max_pause_ns = max_pause_ns
-        self._emergency_interval_ns = emergency_interval_ns
-        self._external = external
+    def start(self, orders: Orders, notify: Notify) -> None:
+        self._max_pause_ns = orders.max_pause_ns
+        self._emergency_interval_ns = orders.emergency_interval_ns
+        self._external = orders.external
         self._notify = notify
-        self._schedule = Schedule((*every, report_every))
+        self._schedule = Schedule((*orders.every, orders.report_every))
         self._clear()
         self._active = True
         self._act_at = self._schedule.nearest(0)

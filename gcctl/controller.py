@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from gcctl import _impl, reporting
-from gcctl._protocol import NEVER, REASONS, Event
+from gcctl._protocol import NEVER, REASONS, Event, Orders
 from gcctl.collectors import COLLECTOR, schedule_for
 from gcctl.config import Config, disabled
 from gcctl.errors import GcctlError
@@ -96,14 +96,14 @@ class Controller:
             )
         self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         emergency = config.emergency_interval_ns
-        self._core.start(
+        orders = Orders(
             every=kept,
             report_every=config.report_every or NEVER,
             emergency_interval_ns=-1 if emergency is None else emergency,
             max_pause_ns=config.max_pause_ns,
             external=config.monitoring,
-            notify=self._notify,
         )
+        self._core.start(orders, self._notify)
 
     def _stop(self) -> None:
         """Everything back as it was. May be called again after an interruption."""

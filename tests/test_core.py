@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcctl import histogram
-from gcctl._protocol import REASONS, Core, Event
+from gcctl._protocol import REASONS, Core, Event, Orders
 
 SCHEDULED, EMERGENCY, REQUESTED, EXTERNAL = range(len(REASONS))
 NS = 10**9
@@ -36,15 +36,12 @@ class Rig:
         self.time_ns += self.pause_ns
         return self.collected
 
-    def start(self, every: tuple[int, int, int] = (1, 10, 100), **settings: Any) -> None:
-        defaults: dict[str, Any] = {
-            "report_every": 0,
-            "emergency_interval_ns": -1,
-            "max_pause_ns": NS,
-            "external": True,
-            "notify": lambda kind, event: self.notified.append((kind, event)),
-        }
-        self.core.start(every=every, **defaults | settings)
+    def start(self, every: tuple[int, int, int] = (1, 10, 100), **orders: Any) -> None:
+        def note(kind: str, event: Event | None) -> None:
+            self.notified.append((kind, event))
+
+        notify = orders.pop("notify", note)
+        self.core.start(Orders(every, **orders), notify)
 
     def fail(self, error: type[BaseException] = ValueError) -> None:
         with pytest.raises(error), self.core.request():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from gcctl import _pycore
-from gcctl._protocol import Core
+from gcctl._protocol import Core, Orders
 
 core_module = pytest.importorskip("gcctl._core", reason="the compiled core is not installed")
 
@@ -59,18 +59,6 @@ class Twin:
                 callback(phase, info)
 
 
-def start(twin: Twin, every: tuple[int, int, int], report: int, interval: int, most: int,
-          external: bool) -> None:  # fmt: skip
-    twin.core.start(
-        every=every,
-        report_every=report,
-        emergency_interval_ns=interval,
-        max_pause_ns=most,
-        external=external,
-        notify=twin.notify,
-    )
-
-
 def ticks(twin: Twin, count: int) -> None:
     for _ in range(count):
         twin.core.tick()
@@ -102,9 +90,14 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     infos.map(lambda info: lambda twin: in_thread(lambda: twin.gc_callback("start", info))),
     st.just(lambda twin: twin.callbacks.append("foreign")),
     st.just(lambda twin: twin.callbacks.clear()),
-    st.tuples(st.tuples(few, few, few), few, st.integers(-1, 2**20), durations, st.booleans()).map(
-        lambda settings: lambda twin: start(twin, *settings)
-    ),
+    st.builds(
+        Orders,
+        every=st.tuples(few, few, few),
+        report_every=few,
+        emergency_interval_ns=st.integers(-1, 2**20),
+        max_pause_ns=durations,
+        external=st.booleans(),
+    ).map(lambda orders: lambda twin: twin.core.start(orders, twin.notify)),
 )
 
 
@@ -120,7 +113,8 @@ class TwinsAgree(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.same(lambda twin: start(twin, (1, 5, 20), 7, 1000, 2**30, True))
+        orders = Orders((1, 5, 20), report_every=7, emergency_interval_ns=1000, max_pause_ns=2**30)
+        self.same(lambda twin: twin.core.start(orders, twin.notify))
 
     @rule(operation=operations)
     def operate(self, operation: Operation) -> None:
