@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* Nanoseconds of the clock that time.monotonic_ns() reads, so that the two compare.
+/* Nanoseconds of the clock that time.perf_counter_ns() reads, so that the two compare.
    Never fails: a platform without such a clock does not build. */
 int64_t gcctl_clock_now(void);
 

@@ -13,7 +13,7 @@ static int highest_bit(uint64_t value) {
 #endif
 }
 
-int gcctl_histogram_bucket(int64_t ns) {
+static int bucket_of(int64_t ns) {
     if (ns < 1 << GCCTL_HISTOGRAM_SUBBITS) {
         return ns < 0 ? 0 : (int)ns;
     }
@@ -29,5 +29,5 @@ int gcctl_histogram_bucket(int64_t ns) {
 }
 
 void gcctl_histogram_add(gcctl_histogram *histogram, int64_t ns) {
-    histogram->count[gcctl_histogram_bucket(ns)]++;
+    histogram->count[bucket_of(ns)]++;
 }

@@ -18,9 +18,7 @@ typedef struct {
     int64_t count[GCCTL_HISTOGRAM_BUCKETS];
 } gcctl_histogram;
 
-/* The bucket of a value in nanoseconds; negative values (a clock set back) count as 0. */
-int gcctl_histogram_bucket(int64_t ns);
-
+/* Counts a value in nanoseconds; a negative one (a clock set back) counts as 0. */
 void gcctl_histogram_add(gcctl_histogram *histogram, int64_t ns);
 
 #endif

@@ -8,6 +8,7 @@ with gcctl.request():        # around each request
 gcctl.uninstall()            # original settings restored, and verified
 """
 
+from gcctl._protocol import ByReason, Event
 from gcctl.boundary import request, run_request, tick
 from gcctl.config import Config
 from gcctl.controller import Controller, install, report, stats, uninstall
@@ -16,9 +17,11 @@ from gcctl.monitor import Alert, Stats
 
 __all__ = [
     "Alert",
+    "ByReason",
     "Config",
     "ConfigError",
     "Controller",
+    "Event",
     "GcctlError",
     "Stats",
     "install",

@@ -49,6 +49,9 @@ cdef extern from "Python.h":
 cdef object gc_collect = gc.collect
 cdef object gc_callbacks = gc.callbacks
 
+# Default of an argument that only some callers give.
+cdef object NOT_GIVEN = object()
+
 cdef enum:
     NONE_DUE = -1
     DID_NOT_RUN = -1
@@ -81,6 +84,7 @@ cdef class Core:
     cdef unsigned long external_thread
     cdef int64_t external_start_ns
     cdef int64_t external_in_flight
+    cdef int holds  # forks being made, during which boundaries collect nothing
 
     # Replacements, for tests and simulation; None: the real thing.
     cdef object fake_collect
@@ -109,13 +113,17 @@ cdef class Core:
             return self.context
         return decorate(self.context, func)
 
-    def enter(self):
+    # ExitStack and the like call what they find on the type with the context manager in front.
+
+    def enter(self, context=None, /):
         """A request begins. Returns the context manager."""
         self.in_flight += 1
         return self.context
 
-    def exit(self, exc_type, exc, traceback, /):
+    def exit(self, exc_type, exc, traceback, behind_context=NOT_GIVEN, /):
         """A request ends: one boundary. Does nothing when no request is in flight."""
+        if behind_context is not NOT_GIVEN:
+            exc_type = exc
         if self.in_flight <= 0:
             self.unmatched_exits += 1
             return
@@ -155,8 +163,9 @@ cdef class Core:
         if not self.attached:
             return True
         self.attached = False
-        if self.callback in self.callbacks:
-            self.callbacks.remove(self.callback)
+        cdef Py_ssize_t position = self._position()
+        if position >= 0:
+            del self.callbacks[position]
             return True
         return self.own_thread != 0  # while we collect, it is out of the list by our own hand
 
@@ -196,13 +205,28 @@ cdef class Core:
 
     def busy_elsewhere(self):
         """True while another thread is, as far as can be told, in the middle of a collection."""
-        cdef unsigned long thread = self.own_thread or self.external_thread
-        return thread != 0 and thread != <unsigned long>PyThread_get_thread_ident()
+        cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
+        if self.own_thread != 0:
+            return self.own_thread != me
+        if self.external_thread == 0 or self.external_thread == me:
+            return False
+        self._check_external()
+        return self.external_thread != 0
+
+    def hold(self):
+        """A fork is coming: until release(), boundaries owe their collections."""
+        self.holds += 1
+
+    def release(self):
+        """The fork is over, in the parent."""
+        if self.holds > 0:  # in the child it is 0 already
+            self.holds -= 1
 
     def after_fork(self):
         """In the child: clean counters, no requests in flight, everything due counted anew."""
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         self.in_flight = 0
+        self.holds = 0
         # A finalizer that forks is inside a collection, and so is its child: that one goes on.
         if self.own_thread != me:
             self.own_thread = 0
@@ -215,22 +239,28 @@ cdef class Core:
 
     def on_gc(self, phase, info, /):
         """Our entry in gc.callbacks. No lock, no exception: it runs in the middle of anything."""
+        cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         cdef gcctl_event event
-        if self.own_thread != 0:
+        if self.own_thread == me:
             self.own_seen = True
             return
         if phase == "start":
             self.external_in_flight = self.in_flight
-            self.external_thread = <unsigned long>PyThread_get_thread_ident()
+            self.external_thread = me
             self.external_start_ns = self._now()
         elif self.external_thread != 0:
+            event.pause_ns = self._now() - self.external_start_ns
             self.external_thread = 0
             if not self.external:
                 return
-            event.pause_ns = self._now() - self.external_start_ns
             event.time_ns = self.external_start_ns
-            event.collected = info["collected"]
-            event.generation = info["generation"]
+            try:  # all callbacks share this dict, and may have put anything into it
+                event.collected = info["collected"]
+                event.generation = info["generation"]
+            except (LookupError, TypeError, OverflowError):
+                return
+            if not 0 <= event.generation < GCCTL_GENERATIONS:
+                return
             event.reason = GCCTL_REASON_EXTERNAL
             event.in_flight = self.external_in_flight
             gcctl_recorder_add(&self.recorder, &event)
@@ -253,15 +283,6 @@ cdef class Core:
         """Something may be due at the request that just ended."""
         if not self.active:
             return 0
-        try:
-            self._act(exc_type)
-        except Exception:
-            self.faults += 1
-            if self.faults == 1:
-                log_fault()
-        return 0
-
-    cdef int _act(self, exc_type) except -1:
         cdef int due = gcctl_schedule_take(&self.schedule, self.requests)
         cdef int generation = self.owed
         cdef int reason = GCCTL_REASON_SCHEDULED
@@ -278,8 +299,20 @@ cdef class Core:
                 reason = GCCTL_REASON_EMERGENCY
         if generation != NONE_DUE:
             self._collect_at_boundary(generation, reason)
-        if due >> GCCTL_SLOT_REPORT & 1 and self.active:
-            self.notify("report", None)
+        if due >> GCCTL_SLOT_REPORT & 1:
+            self._tell("report", None)
+        return 0
+
+    cdef int _tell(self, kind, event) except -1:
+        """Notify. What goes wrong there must not reach the request."""
+        if not self.active:
+            return 0
+        try:
+            self.notify(kind, event)
+        except Exception:
+            self.faults += 1
+            if self.faults == 1:
+                log_fault()
         return 0
 
     cdef bint _emergency(self, exc_type) except -1:
@@ -295,54 +328,71 @@ cdef class Core:
         return True
 
     cdef int _collect_at_boundary(self, int generation, int reason) except -1:
-        if self._collect(generation, reason) == DID_NOT_RUN:
+        if self.holds or self._collect(generation, reason) == DID_NOT_RUN:
             self.owed = max(self.owed, generation)
             self.act_at = self.requests + 1
             return 0
         # Recording was the last thing that _collect did: the newest event is ours.
         cdef gcctl_event event = self.recorder.ring[(self.recorder.written - 1) % GCCTL_RING_SIZE]
-        if event.pause_ns > self.max_pause_ns and self.active:
-            self.notify("long_pause", event_as_tuple(&event))
+        if event.pause_ns > self.max_pause_ns:
+            self._tell("long_pause", event_as_tuple(&event))
         return 0
 
     cdef int64_t _collect(self, int generation, int reason) except? -2:
         """Collect and record. Finalizers may run any code meanwhile, and let other threads run."""
         cdef gcctl_event event
         cdef int64_t collected = 0
-        cdef bint out
+        cdef bint out, watching
         if self.own_thread != 0:
             return DID_NOT_RUN
         # With a callback registered, CPython makes a dict for every collection and calls it twice:
-        # 240-420 ns that tell us nothing about a collection of our own. While one runs, ours is out
-        # of the list; unless others come after it, whose order is theirs to keep, or a collection
-        # seems to be running, when it is needed to tell whether this one runs at all.
-        if self.external_thread != 0 and self.callback not in self.callbacks:
-            self.external_thread = 0  # somebody removed it, so its end went unseen
-        out = self.external_thread == 0 and self._callback_is_last()
+        # 240-420 ns that tell us nothing about a collection of our own. So ours is out of the list
+        # meanwhile, where it is the only one. Beside others it saves nothing, and is needed: they
+        # may run while a collection of somebody else is not over, and then ours will not run.
+        out = (len(self.callbacks) == 1 and self.callbacks[0] is self.callback
+               and self.external_thread == 0)
+        watching = not out and self._position() >= 0
         if out:
             # list.pop() gives memory back here, which the append() below would ask for again.
-            Py_SET_SIZE(self.callbacks, len(self.callbacks) - 1)
+            Py_SET_SIZE(self.callbacks, 0)
             Py_DECREF(self.callback)
+        event.in_flight = self.in_flight
         self.own_seen = False
         self.own_thread = <unsigned long>PyThread_get_thread_ident()
-        event.in_flight = self.in_flight
         try:
             event.time_ns = self._now()
             collected = self._run_collector(generation)
             event.pause_ns = self._now() - event.time_ns
         finally:
             self.own_thread = 0
-            if out and self.attached:
+            if out and self.attached and self._position() < 0:
                 self.callbacks.append(self.callback)
-        if self.external_thread != 0:
-            if not self.own_seen:
-                return DID_NOT_RUN
-            self.external_thread = 0  # its end was hidden from us, but it has ended: ours ran
+        if watching and not self.own_seen:
+            return DID_NOT_RUN
+        self.external_thread = 0  # had its end been hidden from us: it is over, for ours ran
         event.generation = generation
         event.reason = reason
         event.collected = collected
         gcctl_recorder_add(&self.recorder, &event)
         return collected
+
+    cdef int _check_external(self) except -1:
+        """Is the collection of somebody else that we saw begin still running?
+
+        Its end is hidden from us where a callback before ours removes itself. One of our own,
+        unrecorded, does nothing while another runs.
+        """
+        self.own_seen = False
+        if self._position() >= 0:
+            self.own_thread = <unsigned long>PyThread_get_thread_ident()
+            try:
+                self._run_collector(0)
+            finally:
+                self.own_thread = 0
+            if not self.own_seen:
+                return 0
+        self.external_thread = 0
+        return 0
 
     cdef int64_t _run_collector(self, int generation) except? -1:
         if self.fake_collect is not None:
@@ -353,9 +403,13 @@ cdef class Core:
             return PyGC_Collect()
         return gc_collect(generation)
 
-    cdef inline bint _callback_is_last(self):
-        cdef Py_ssize_t count = len(self.callbacks)
-        return count > 0 and self.callbacks[count - 1] is self.callback
+    cdef Py_ssize_t _position(self):
+        """Where our callback is in the list, by identity (others' == may do anything); or -1."""
+        cdef Py_ssize_t position
+        for position in range(len(self.callbacks)):
+            if self.callbacks[position] is self.callback:
+                return position
+        return -1
 
 
 cdef object totals_as_tuple(const gcctl_totals *totals):

@@ -41,3 +41,7 @@ core_class, reason = _choose(os.environ.get("GCCTL_IMPL", ""))
 core: Core = core_class()
 """The core of this process. A process has one collector and one list of gc callbacks, and what
 `gcctl.request()` once returned must go on working, so this object is never replaced."""
+
+if hasattr(os, "register_at_fork"):
+    # Here and not at install(): requests are counted without it, and the child has none of them.
+    os.register_at_fork(after_in_child=core.after_fork)

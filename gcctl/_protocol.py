@@ -123,11 +123,15 @@ class Core(Protocol):
     def request(self, func: Any = None, /) -> Any:
         """The context manager of a request; or, given a function, that function as a request."""
 
-    def enter(self) -> Any:
+    def enter(self, context: Any = None, /) -> Any:
         """A request begins. Returns the context manager."""
 
-    def exit(self, exc_type: Any, exc: Any, traceback: Any, /) -> None:
-        """A request ends: one boundary. Does nothing when no request is in flight."""
+    def exit(self, exc_type: Any, exc: Any, traceback: Any, behind_context: Any = ..., /) -> None:
+        """A request ends: one boundary. Does nothing when no request is in flight.
+
+        Both may be called with the context manager in front of their arguments, which `ExitStack`
+        does because methods are what it expects to find on a type.
+        """
 
     def tick(self) -> None:
         """A boundary without a context: one unit of work is done."""
@@ -154,7 +158,16 @@ class Core(Protocol):
         """The clock by which pauses are measured."""
 
     def busy_elsewhere(self) -> bool:
-        """True while another thread is, as far as can be told, in the middle of a collection."""
+        """True while another thread is, as far as can be told, in the middle of a collection.
+
+        May run one of generation 0, unrecorded, to find out.
+        """
+
+    def hold(self) -> None:
+        """A fork is coming: until `release`, boundaries owe their collections. Holds add up."""
+
+    def release(self) -> None:
+        """The fork is over, in the parent."""
 
     def after_fork(self) -> None:
         """In the child: clean counters, no requests in flight, everything due counted anew."""

@@ -11,6 +11,7 @@ to that.
 from __future__ import annotations
 
 import gc
+import operator
 import time
 from collections import deque
 from threading import get_ident
@@ -36,6 +37,7 @@ DID_NOT_RUN = -1
 FULL = 2
 SCHEDULED, EMERGENCY, _, EXTERNAL = range(len(REASONS))
 NEVER_DUE = (1 << 63) - 1
+NOT_GIVEN = object()
 
 
 class Schedule:
@@ -91,7 +93,7 @@ class Core:
 
     def __init__(self, *, collect: Any = None, clock: Any = None, callbacks: Any = None) -> None:
         self._run_collector = collect or gc.collect
-        self._now = clock or time.monotonic_ns
+        self._now = clock or time.perf_counter_ns
         self._callbacks: list[Any] = gc.callbacks if callbacks is None else callbacks
         self._callback = self.on_gc  # always this very object
         self._attached = False
@@ -110,6 +112,7 @@ class Core:
         self._external_thread = 0
         self._external_start_ns = 0
         self._external_in_flight = 0
+        self._holds = 0
         self._clear()
 
     def request(self, func: Any = None, /) -> Any:
@@ -117,11 +120,15 @@ class Core:
             return self._context
         return decorate(self._context, func)
 
-    def enter(self) -> RequestContext:
+    def enter(self, context: Any = None, /) -> RequestContext:
         self._in_flight += 1
         return self._context
 
-    def exit(self, exc_type: Any, exc: Any, traceback: Any, /) -> None:
+    def exit(
+        self, exc_type: Any, exc: Any, traceback: Any, behind_context: Any = NOT_GIVEN, /
+    ) -> None:
+        if behind_context is not NOT_GIVEN:
+            exc_type = exc
         if self._in_flight <= 0:
             self._unmatched_exits += 1
             return
@@ -155,8 +162,9 @@ class Core:
         if not self._attached:
             return True
         self._attached = False
-        if self._callback in self._callbacks:
-            self._callbacks.remove(self._callback)
+        position = self._position()
+        if position >= 0:
+            del self._callbacks[position]
             return True
         return self._own_thread != 0
 
@@ -191,12 +199,24 @@ class Core:
         return self._now()
 
     def busy_elsewhere(self) -> bool:
-        thread = self._own_thread or self._external_thread
-        return thread not in (0, get_ident())
+        if self._own_thread:
+            return self._own_thread != get_ident()
+        if self._external_thread in (0, get_ident()):
+            return False
+        self._check_external()
+        return self._external_thread != 0
+
+    def hold(self) -> None:
+        self._holds += 1
+
+    def release(self) -> None:
+        if self._holds > 0:
+            self._holds -= 1
 
     def after_fork(self) -> None:
         me = get_ident()
         self._in_flight = 0
+        self._holds = 0
         if self._own_thread != me:
             self._own_thread = 0
         if self._external_thread != me:
@@ -208,27 +228,30 @@ class Core:
 
     def on_gc(self, phase: str, info: dict[str, int], /) -> None:
         """Our entry in gc.callbacks. No lock, no exception: it runs in the middle of anything."""
-        if self._own_thread:
+        if self._own_thread == get_ident():
             self._own_seen = True
         elif phase == "start":
             self._external_in_flight = self._in_flight
             self._external_thread = get_ident()
             self._external_start_ns = self._now()
         elif self._external_thread:
-            pause_ns = self._now() - self._external_start_ns
+            self._record_external(self._now() - self._external_start_ns, info)
+            # The last thing done: another thread must not take the collector for free before it is.
             self._external_thread = 0
-            if self._external:
-                self._record(
-                    Event(
-                        self._external_start_ns,
-                        pause_ns,
-                        info["generation"],
-                        info["collected"],
-                        REASONS[EXTERNAL],
-                        self._external_in_flight,
-                    ),
-                    EXTERNAL,
-                )
+
+    def _record_external(self, pause_ns: int, info: dict[str, int]) -> None:
+        try:  # all callbacks share this dict, and may have put anything into it
+            generation, collected = (
+                operator.index(info["generation"]),
+                operator.index(info["collected"]),
+            )
+        except (LookupError, TypeError):
+            return
+        if self._external and 0 <= generation < GENERATIONS:
+            start_ns, in_flight = self._external_start_ns, self._external_in_flight
+            reason = REASONS[EXTERNAL]
+            event = Event(start_ns, pause_ns, generation, collected, reason, in_flight)
+            self._record(event, EXTERNAL)
 
     def _clear(self) -> None:
         self._requests = 0
@@ -250,14 +273,6 @@ class Core:
     def _boundary(self, request: int, exc_type: Any) -> None:
         if not self._active:
             return
-        try:
-            self._act(request, exc_type)
-        except Exception:
-            self._faults += 1
-            if self._faults == 1:
-                log_fault()
-
-    def _act(self, request: int, exc_type: Any) -> None:
         *generations, report = self._schedule.due(request)
         # Another thread may have put a later one; an earlier one only costs a look.
         self._act_at = self._schedule.nearest(request)
@@ -272,8 +287,19 @@ class Core:
                 generation, reason = FULL, EMERGENCY
         if generation != NONE_DUE:
             self._collect_at_boundary(generation, reason)
-        if report and self._notify is not None:
-            self._notify("report", None)
+        if report:
+            self._tell("report", None)
+
+    def _tell(self, kind: Literal["report", "long_pause"], event: Event | None) -> None:
+        notify = self._notify
+        if notify is None:
+            return
+        try:
+            notify(kind, event)
+        except Exception:
+            self._faults += 1
+            if self._faults == 1:
+                log_fault()
 
     def _emergency(self, exc_type: Any) -> bool:
         if self._emergency_interval_ns < 0 or not issubclass(exc_type, Exception):
@@ -285,13 +311,13 @@ class Core:
         return True
 
     def _collect_at_boundary(self, generation: int, reason: int) -> None:
-        event = self._collect(generation, reason)
+        event = None if self._holds else self._collect(generation, reason)
         if event is None:
             self._owed = max(self._owed, generation)
             self._act_at = self._requests + 1
             return
-        if event.pause_ns > self._max_pause_ns and self._notify is not None:
-            self._notify("long_pause", event)
+        if event.pause_ns > self._max_pause_ns:
+            self._tell("long_pause", event)
 
     def _collect(self, generation: int, reason: int) -> Event | None:
         """Collect and record; None when a collection already running made it impossible."""
@@ -302,24 +328,42 @@ class Core:
             return None
         self._own_thread = me
         try:
-            self._own_seen = False
             in_flight = self._in_flight
-            if self._external_thread and self._callback not in callbacks:
-                self._external_thread = 0
-            if not self._external_thread and callbacks and callbacks[-1] is self._callback:
-                out = True
+            watching = self._position() >= 0
+            if watching and len(callbacks) == 1 and not self._external_thread:
+                out, watching = True, False
                 callbacks.pop()
+            self._own_seen = False
             time_ns = self._now()
             collected = self._run_collector(generation)
             pause_ns = self._now() - time_ns
         finally:
             self._own_thread = 0
-            if out and self._attached:
+            if out and self._attached and self._position() < 0:
                 callbacks.append(self._callback)
-        if self._external_thread:
-            if not self._own_seen:
-                return None
-            self._external_thread = 0
+        if watching and not self._own_seen:
+            return None
+        self._external_thread = 0
         event = Event(time_ns, pause_ns, generation, collected, REASONS[reason], in_flight)
         self._record(event, reason)
         return event
+
+    def _check_external(self) -> None:
+        """Is the collection of somebody else that we saw begin still running?"""
+        self._own_seen = False
+        if self._position() >= 0:
+            self._own_thread = get_ident()
+            try:
+                self._run_collector(0)
+            finally:
+                self._own_thread = 0
+            if not self._own_seen:
+                return
+        self._external_thread = 0
+
+    def _position(self) -> int:
+        """Where our callback is in the list, by identity (others' == may do anything); or -1."""
+        for position, callback in enumerate(self._callbacks):
+            if callback is self._callback:
+                return position
+        return -1

@@ -37,6 +37,9 @@ class RequestContext:
         self.__exit__(exc_type, exc, traceback)
 
 
+Wrapper = Callable[[RequestContext, Callable[..., Any]], Callable[..., Any]]
+
+
 def make_context(
     enter: Callable[[], Any], leave: Callable[[Any, Any, Any], None]
 ) -> RequestContext:
@@ -61,20 +64,19 @@ def decorate(context: RequestContext, func: F) -> F:
             f"gcctl.request takes a function (plain, async, generator or async generator) "
             f"or nothing, not {func!r}"
         )
-    # A callable object is what its __call__ is.
-    function: Any = func
-    is_function = inspect.isroutine(func) or isinstance(func, functools.partial)
-    body = function if is_function else function.__call__
-    if inspect.iscoroutinefunction(body):
-        wrapper = _coroutine(context, func)
-    elif inspect.isasyncgenfunction(body):
-        wrapper = _async_generator(context, func)
-    elif inspect.isgeneratorfunction(body):
-        wrapper = _generator(context, func)
-    else:
-        wrapper = _plain(context, func)
+    wrapper = wrapper_for(func)(context, func)
     functools.update_wrapper(wrapper, func)
     return cast(F, wrapper)
+
+
+def wrapper_for(func: Any) -> Wrapper:
+    """What makes a request of a callable of this kind."""
+    # A staticmethod and a callable object are what is behind them.
+    for body in (func, getattr(func, "__func__", None), getattr(func, "__call__", None)):  # noqa: B004
+        for is_of_kind, wrapper in KINDS:
+            if is_of_kind(body):
+                return wrapper
+    return _plain
 
 
 def _plain(context: RequestContext, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,3 +125,10 @@ def _async_generator(context: RequestContext, func: Callable[..., Any]) -> Calla
                 await inner.aclose()
 
     return request
+
+
+KINDS: tuple[tuple[Callable[[Any], bool], Wrapper], ...] = (
+    (inspect.iscoroutinefunction, _coroutine),
+    (inspect.isasyncgenfunction, _async_generator),
+    (inspect.isgeneratorfunction, _generator),
+)

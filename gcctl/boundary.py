@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import ParamSpec, Protocol, TypeVar, cast, overload
 
 from gcctl._impl import core
-from gcctl._request import F, RequestContext
+from gcctl._request import F, RequestContext, wrapper_for
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,9 +38,8 @@ nothing."""
 def run_request(handler: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call `handler(*args, **kwargs)` inside a request and return what it returns.
 
-    Of a coroutine function, what it returns is to be awaited, and the request ends with that.
+    What a coroutine function returns is to be awaited, what a generator function returns to be
+    iterated, and the request ends with that.
     """
-    if inspect.iscoroutinefunction(handler):
-        return cast(R, request(handler)(*args, **kwargs))
-    with core.request():
-        return handler(*args, **kwargs)
+    context: RequestContext = core.request()
+    return cast(R, wrapper_for(handler)(context, handler)(*args, **kwargs))

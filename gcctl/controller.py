@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal
 
@@ -43,6 +44,7 @@ class Controller:
         self._monitor = Monitor(config.max_pause_ns)
         self._rollback = Rollback()
         self._final: Stats | None = None
+        self._notes: list[str] = []
 
     @property
     def installed(self) -> bool:
@@ -50,7 +52,7 @@ class Controller:
 
     def stats(self) -> Stats:
         """The statistics now; once uninstalled, those of that moment."""
-        if not self.installed:
+        if self._final is not None or not self.installed:
             return self._final or Stats()
         return make_stats(
             self._core.snapshot(),
@@ -105,21 +107,30 @@ class Controller:
         )
         self._core.start(orders, self._notify)
 
-    def _stop(self) -> None:
-        """Everything back as it was. May be called again after an interruption."""
-        try:
-            if self.config.final_collection:
-                self._core.collect(FULL, REQUESTED)
-            elif self._rollback.switches_on:
-                # Else the first allocations after enabling would collect all that was allocated.
-                self._core.collect(0, REQUESTED)
-            self._final = self.stats()
-            logger.info("uninstalling: %s", reporting.line(self._final))
-        finally:
-            if not self._core.stop():
-                logger.warning("somebody had removed gcctl's entry from gc.callbacks")
-            for drift in self._rollback.undo():
-                logger.warning("gc settings left as they are: %s", drift)
+    def _finish(self) -> None:
+        """The last collection and the last statistics."""
+        collected = 0
+        if self.config.final_collection:
+            collected = self._core.collect(FULL, REQUESTED)
+        elif self._rollback.switches_on:
+            # Else the first allocations after enabling would collect all that came meanwhile.
+            collected = self._core.collect(0, REQUESTED)
+        if collected < 0:
+            self._notes.append("the last collection was left out: one was running")
+        self._final = self.stats()
+
+    def _restore(self) -> None:
+        """Everything back as it was. To be called again where it was interrupted."""
+        if not self._core.stop():
+            self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
+        for drift in self._rollback.undo():
+            self._notes.append(f"gc settings left as they are: {drift}")
+
+    def _log_end(self) -> None:
+        for found in self._notes:
+            logger.warning("%s", found)
+        if self._final is not None:
+            logger.info("uninstalled: %s", reporting.line(self._final))
 
     def _notify(self, kind: Literal["report", "long_pause"], event: Event | None) -> None:
         if event is None:
@@ -128,7 +139,6 @@ class Controller:
             self._monitor.long_pause(event)
 
     def _after_fork(self) -> None:
-        self._core.after_fork()
         self._monitor.clear()
 
 
@@ -178,7 +188,7 @@ def install(
             uninstall()
             raise
         if not controller.installed:
-            controller._stop()
+            controller._restore()
             raise GcctlError("gcctl was uninstalled while it was being installed")
         return controller
 
@@ -189,21 +199,37 @@ def uninstall() -> None:
     A setting that somebody else has changed since is left as it is and logged. Does nothing when
     nothing is installed. Raises GcctlError when a setting cannot be restored.
     """
-    global _installed
     with _lock:
-        if _installed is None:
-            return
         controller = _installed
+        if controller is None:
+            return
         try:
-            controller._stop()
-        except GcctlError:
-            _installed = None
-            raise
-        except BaseException:  # a signal that raises, say: the interrupted half is done again
-            controller._stop()
-            _installed = None
-            raise
+            controller._finish()
+        finally:
+            _put_back(controller)
+    with suppress(Exception):  # all is done: a broken logging setup must not look like a failure
+        controller._log_end()
+
+
+def _put_back(controller: Controller) -> None:
+    """Restore the settings; again from the start where a signal that raises gets in between.
+
+    Should that be interrupted too, the controller stays installed, and the exit of the process or
+    another call completes it.
+    """
+    global _installed
+    if _installed is not controller:  # a finalizer in the last collection was faster
+        return
+    try:
+        controller._restore()
+    except GcctlError:  # tried in full
         _installed = None
+        raise
+    except BaseException:
+        controller._restore()
+        _installed = None
+        raise
+    _installed = None
 
 
 def stats() -> Stats:
@@ -219,7 +245,9 @@ def report() -> str:
 
 def _caller() -> str:
     """File and line that called install(), as a traceback would name them."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(1).f_back
+    if frame is None:  # a thread, or a host program, that calls install() itself
+        return "an unknown place"
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
@@ -231,28 +259,52 @@ def _hook_into_process() -> None:
     _hooked = True
     atexit.register(uninstall)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+        )
+
+
+# A fork in the middle of another thread's collection leaves the child with a collector that never
+# runs again. So from the hook before a fork to those after it no collection starts that we can
+# prevent, boundaries' and automatic ones, and one that is running is waited for. (Forks in several
+# threads add up. An explicit gc.collect() of another thread can still get in between.)
+_forks = 0
+_automatic_gc_held = False
 
 
 def _before_fork() -> None:
-    """Wait until no other thread is collecting: the child's collector would never work again."""
+    global _forks, _automatic_gc_held
+    if _installed is None:
+        return
+    _forks += 1
+    _impl.core.hold()
+    if gc.isenabled():
+        _automatic_gc_held = True
+        gc.disable()
     deadline = time.monotonic() + FORK_WAIT_SECONDS
     while _impl.core.busy_elsewhere():
         if time.monotonic() > deadline:
-            logger.warning(
-                "forking while another thread collects: no collection will run in the child"
-            )
+            with suppress(Exception):
+                logger.warning("forking while a thread collects: the child's GC will not work")
             return
-        # Does nothing during a collection. Should the end of one have been hidden from us, this one
-        # runs, and tells.
-        gc.collect(0)
         time.sleep(0.0005)
 
 
+def _after_fork() -> None:
+    global _forks, _automatic_gc_held
+    if not _forks:
+        return
+    _forks -= 1
+    _impl.core.release()
+    if not _forks and _automatic_gc_held:
+        _automatic_gc_held = False
+        gc.enable()
+
+
 def _after_fork_in_child() -> None:
-    global _lock
+    global _lock, _forks
     _lock = threading.RLock()  # its holder may be a thread that is not in the child
+    _forks = min(_forks, 1)  # ours; those of other threads are not in the child
+    _after_fork()
     if _installed is not None:
         _installed._after_fork()
-    else:
-        _impl.core.after_fork()

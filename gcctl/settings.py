@@ -65,14 +65,18 @@ class Rollback:
     def apply(self, *, enabled: bool | None, thresholds: tuple[int, int, int] | None) -> None:
         """Change settings; None leaves one as it was found."""
         # What we want is written down before it is done: an interruption in between is undone too.
-        if enabled is not None:
-            self._ours = self._ours._replace(enabled=enabled)
-            self._ours.put("enabled")
         if thresholds is not None:
             self._ours = self._ours._replace(thresholds=thresholds)
             gc.set_threshold(*thresholds)
             # The incremental collector has no third generation and reads 0 there whatever was set.
             self._ours = self._ours._replace(thresholds=gc.get_threshold())
+        if enabled is not None:
+            if enabled and not gc.isenabled():
+                gc.collect(
+                    0
+                )  # else the next allocation would collect all that came while it was off
+            self._ours = self._ours._replace(enabled=enabled)
+            self._ours.put("enabled")
 
     @property
     def switches_on(self) -> bool:

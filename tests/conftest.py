@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +15,12 @@ from gcctl import _impl, _pycore
 from gcctl._protocol import Core
 from gcctl.collectors import COLLECTOR
 
-try:
-    from gcctl import _core
-except ImportError:  # installed with GCCTL_BUILD_EXT=no
-    _core = None  # type: ignore[assignment]
-
 NOT_BUILT = "the compiled core is not installed (GCCTL_BUILD_EXT=no)"
-TWINS: dict[str, type[Core] | None] = {
-    "c": _core.Core if _core is not None else None,
-    "python": _pycore.Core,
-}
+TWINS: dict[str, type[Core] | None] = {"c": None, "python": _pycore.Core}
+if importlib.util.find_spec("gcctl._core"):  # one that is there and broken is an error
+    from gcctl import _core
+
+    TWINS["c"] = _core.Core
 
 
 def pytest_report_header() -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from fake_gc import FakeGC
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,24 +20,13 @@ SCHEDULED, EMERGENCY, REQUESTED, EXTERNAL = range(len(REASONS))
 NS = 10**9
 
 
-class Rig:
+class Rig(FakeGC):
     """One core with its surroundings."""
 
     def __init__(self, core_class: type[Core]) -> None:
-        self.time_ns = 0
-        self.pause_ns = 1000
-        self.collected = 0
-        self.runs: list[int] = []
+        super().__init__()
         self.notified: list[tuple[str, Event | None]] = []
-        self.callbacks: list[Any] = []
-        self.core = core_class(
-            collect=self.collect, clock=lambda: self.time_ns, callbacks=self.callbacks
-        )
-
-    def collect(self, generation: int) -> int:
-        self.runs.append(generation)
-        self.time_ns += self.pause_ns
-        return self.collected
+        self.core = core_class(collect=self.collect, clock=self.clock, callbacks=self.callbacks)
 
     def start(self, every: tuple[int, int, int] = (1, 10, 100), **orders: Any) -> None:
         def note(kind: str, event: Event | None) -> None:
@@ -46,14 +38,6 @@ class Rig:
     def fail(self, error: type[BaseException] = ValueError) -> None:
         with pytest.raises(error), self.core.request():
             raise error
-
-    def external(self, generation: int = 0, collected: int = 0, pause_ns: int = 1) -> None:
-        info = {"generation": generation, "collected": collected, "uncollectable": 0}
-        for callback in self.callbacks:
-            callback("start", info)
-        self.time_ns += pause_ns
-        for callback in self.callbacks:
-            callback("stop", info)
 
 
 @pytest.fixture
@@ -162,6 +146,24 @@ class TestBoundary:
         assert rig.core.snapshot().in_flight == 0
 
 
+class TestExitStack:
+    def test_enters_and_leaves(self, rig: Rig) -> None:
+        rig.start()
+        with ExitStack() as stack:
+            assert stack.enter_context(rig.core.request()) is rig.core.request()
+            assert rig.core.snapshot().in_flight == 1
+        assert rig.core.snapshot().requests == 1
+
+    def test_sees_failures(self, rig: Rig) -> None:
+        rig.start(emergency_interval_ns=NS)
+        stack = ExitStack()
+        stack.push(rig.core.enter())
+        with pytest.raises(ValueError, match="mine"), stack:
+            raise ValueError("mine")
+        assert rig.core.snapshot().failures == 1
+        assert rig.runs == [2]
+
+
 class TestEmergency:
     def test_first_failure_gets_a_full_collection_at_once(self, rig: Rig) -> None:
         rig.start((1, 10, 100), emergency_interval_ns=10 * NS)
@@ -213,12 +215,13 @@ class TestRecording:
     def test_collections_of_others_are_seen(self, rig: Rig) -> None:
         rig.start((0, 0, 0))
         with rig.core.request():
-            rig.external(generation=1, collected=9, pause_ns=77)
+            rig.collected, rig.pause_ns = 9, 77
+            rig.collect(1)
         assert rig.core.events() == (Event(0, 77, 1, 9, "external", 1),)
 
     def test_collections_of_others_are_not_recorded_unasked(self, rig: Rig) -> None:
         rig.start((0, 0, 0), external=False)
-        rig.external()
+        rig.collect(0)
         assert rig.core.events() == ()
 
     def test_ring_keeps_the_last_events_and_totals_keep_all(self, rig: Rig) -> None:
@@ -253,88 +256,171 @@ class TestRecording:
             rig.core.collect(generation, REQUESTED)
 
 
+def passive(phase: str, info: dict[str, int]) -> None:
+    """A gc callback of somebody else."""
+
+
 class TestBusyCollector:
     def test_what_falls_due_inside_a_collection_is_owed_to_the_next_boundary(
         self, rig: Rig
     ) -> None:
-        def finalizer(generation: int) -> int:
-            rig.collect(generation)
-            if len(rig.runs) == 1:
-                rig.core.tick()  # the second request: generation 2 is due
-                assert rig.core.collect(2, REQUESTED) == -1
-            return 0
-
-        rig.core = type(rig.core)(collect=finalizer, clock=lambda: 0, callbacks=rig.callbacks)
         rig.start((1, 0, 2))
-        rig.core.tick()
-        assert rig.runs == [0]
+        rig.during = [rig.core.tick, lambda: answers.append(rig.core.collect(2, REQUESTED))]
+        answers: list[int] = []
+        rig.core.tick()  # and in it the second request: generation 2 is due
+        assert (rig.runs, answers) == ([0], [-1])
         rig.core.tick()
         assert rig.runs == [0, 2]
         assert rig.core.snapshot().requests == 3
 
     def test_inside_a_collection_of_somebody_else_nothing_is_recorded(self, rig: Rig) -> None:
         rig.start((1, 0, 0))
-        info = {"generation": 2, "collected": 0, "uncollectable": 0}
-        rig.callbacks[0]("start", info)
-        rig.core.tick()
-        assert rig.core.events() == ()
-        rig.callbacks[0]("stop", info)
+        rig.during = [rig.core.tick]
+        rig.collect(2)
+        assert [event.reason for event in rig.core.events()] == ["external"]
         rig.core.tick()
         assert [event.reason for event in rig.core.events()] == ["external", "scheduled"]
 
+    @pytest.mark.parametrize("ours_first", [True, False])
+    @pytest.mark.parametrize("phase", ["start", "stop"])
+    def test_neither_is_one_that_did_not_run_because_of_a_callback_of_others(
+        self, rig: Rig, ours_first: bool, phase: str
+    ) -> None:
+        """Before our "start" and after our "stop" a collection is running all the same."""
+
+        def boundary(now: str, info: dict[str, int]) -> None:
+            if now == phase and rig.core.snapshot().requests == 0:
+                rig.core.tick()
+
+        rig.start((0, 0, 1))
+        rig.callbacks.insert(1 if ours_first else 0, boundary)
+        rig.collect(0)
+        assert rig.core.snapshot().by_reason.scheduled == 0
+        rig.core.tick()
+        assert rig.core.snapshot().by_reason.scheduled == 1
+        assert rig.runs == [0, 2]
+
     def test_busy_elsewhere_means_another_thread(self, rig: Rig) -> None:
         rig.start((0, 0, 0))
-        info = {"generation": 2, "collected": 0, "uncollectable": 0}
-        rig.callbacks[0]("start", info)
-        assert not rig.core.busy_elsewhere()
-        rig.callbacks[0]("stop", info)
-        thread = threading.Thread(target=rig.callbacks[0], args=("start", info))
-        thread.start()
-        thread.join()
-        assert rig.core.busy_elsewhere()
-        rig.core.after_fork()
+        answers = []
+        rig.during = [
+            lambda: answers.append(rig.core.busy_elsewhere()),
+            lambda: in_thread(lambda: answers.append(rig.core.busy_elsewhere())),
+        ]
+        rig.collect(0)
+        rig.during = [lambda: in_thread(lambda: answers.append(rig.core.busy_elsewhere()))]
+        rig.core.collect(0, REQUESTED)
+        assert answers == [False, True, True]
         assert not rig.core.busy_elsewhere()
 
-    def test_our_callback_is_out_of_the_list_while_we_collect_and_back_afterwards(
-        self, rig: Rig
+    @pytest.mark.parametrize("hidden_by", ["a callback that removes itself", "removing ours"])
+    def test_a_collection_whose_end_was_hidden_is_not_taken_to_go_on(
+        self, rig: Rig, hidden_by: str
     ) -> None:
-        seen: list[int] = []
-        foreign = object()
+        def once(phase: str, info: dict[str, int]) -> None:
+            if phase == "stop":
+                rig.callbacks.remove(once)
 
-        def collect(generation: int) -> int:
-            seen.append(len(rig.callbacks))
-            return 0
-
-        rig.callbacks.append(foreign)
-        rig.core = type(rig.core)(collect=collect, callbacks=rig.callbacks)
         rig.start((1, 0, 0))
+        if hidden_by == "removing ours":
+            rig.during = [rig.callbacks.clear]
+        else:
+            rig.callbacks.insert(0, once)
+        in_thread(lambda: rig.collect(0))
+        assert not rig.core.busy_elsewhere()
         rig.core.tick()
-        assert seen == [1]
-        assert rig.callbacks[0] is foreign
+        assert rig.core.snapshot().by_reason.scheduled == 1
+
+    def test_boundaries_collect_nothing_while_a_fork_is_made(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        rig.core.hold()
+        rig.core.hold()
+        rig.core.tick()
+        rig.core.release()
+        rig.core.tick()
+        assert rig.runs == []
+        rig.core.release()
+        rig.core.tick()
+        assert rig.runs == [0]
+        rig.core.hold()
+        rig.core.after_fork()
+        rig.core.tick()
+        assert rig.runs == [0, 0]
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+class TestCallbackList:
+    def test_alone_in_it_our_callback_is_out_while_we_collect(self, rig: Rig) -> None:
+        seen = []
+        rig.start((1, 0, 0))
+        rig.during = [lambda: seen.append(len(rig.callbacks))]
+        rig.core.tick()
+        assert seen == [0]
+        assert len(rig.callbacks) == 1
+
+    @pytest.mark.parametrize("position", [0, 1])
+    def test_the_order_of_others_is_left_alone(self, rig: Rig, position: int) -> None:
+        rig.start((1, 0, 0))
+        rig.callbacks.insert(position, passive)
+        rig.core.tick()
+        assert rig.callbacks[position] is passive
         assert len(rig.callbacks) == 2
+        assert rig.core.snapshot().by_reason == (1, 0, 0, 0)
 
-    def test_the_order_of_callbacks_after_ours_is_left_alone(self, rig: Rig) -> None:
-        rig.start((1, 0, 0))
-        rig.callbacks.append(foreign := object())
-        rig.core.tick()
-        assert rig.callbacks[1] is foreign
-
-    def test_stop_tells_when_our_callback_was_removed(self, rig: Rig) -> None:
+    def test_stop_tells_when_ours_was_removed(self, rig: Rig) -> None:
         rig.start()
         assert rig.core.stop()
         rig.start()
         rig.callbacks.clear()
         assert not rig.core.stop()
 
-    def test_stopping_inside_our_own_collection_leaves_no_callback(self, rig: Rig) -> None:
-        def finalizer(generation: int) -> int:
-            assert rig.core.stop()
-            return 0
+    def test_others_are_told_apart_by_identity(self, rig: Rig) -> None:
+        class Everything:
+            def __call__(self, phase: str, info: dict[str, int]) -> None:
+                pass
 
-        rig.core = type(rig.core)(collect=finalizer, callbacks=rig.callbacks)
+            def __eq__(self, other: object) -> bool:
+                return True
+
+            __hash__ = None  # type: ignore[assignment]
+
+        rig.callbacks.append(everything := Everything())
+        rig.start()
+        assert rig.core.stop()
+        assert len(rig.callbacks) == 1
+        assert rig.callbacks[0] is everything
+
+    def test_stopping_inside_our_own_collection_leaves_none(self, rig: Rig) -> None:
+        answers = []
         rig.start((1, 0, 0))
+        rig.during = [lambda: answers.append(rig.core.stop())]
         rig.core.tick()
+        assert answers == [True]
         assert rig.callbacks == []
+
+    def test_starting_again_inside_our_own_collection_leaves_one(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        rig.during = [rig.core.stop, rig.start]
+        rig.core.tick()
+        assert len(rig.callbacks) == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"generation": 100_000}, {"generation": -1}, {"generation": "x"}, {"collected": None}],
+    )
+    def test_whatever_others_put_into_the_shared_dict_is_survived(
+        self, rig: Rig, change: dict[str, Any]
+    ) -> None:
+        rig.callbacks.append(lambda phase, info: info.update(change))
+        rig.start()
+        rig.collect(0)
+        assert rig.core.events() == ()
+        assert not rig.core.busy_elsewhere()
 
 
 class TestFaults:
@@ -351,14 +437,16 @@ class TestFaults:
         assert rig.core.snapshot().faults == 3
         assert caplog.text.count("kept away from a request") == 1
 
-    def test_an_error_in_collecting_stays_away_and_does_not_block_the_next(self, rig: Rig) -> None:
-        def collect(generation: int) -> int:
-            rig.runs.append(generation)
-            raise RuntimeError("broken")
+    def test_an_exception_while_collecting_does_not_block_the_next(self, rig: Rig) -> None:
+        """One that a signal handler raises, say: it is the program's own."""
 
-        rig.core = type(rig.core)(collect=collect, callbacks=rig.callbacks)
+        def handler() -> None:
+            raise TimeoutError
+
         rig.start((1, 0, 0))
-        rig.core.tick()
+        rig.during = [handler]
+        with pytest.raises(TimeoutError):
+            rig.core.tick()
         rig.core.tick()
         assert rig.runs == [0, 0]
         assert len(rig.callbacks) == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -190,32 +192,65 @@ def test_fork_without_install_is_untouched() -> None:
     assert in_child(collector_works) == "True"
 
 
-@pytest.mark.skipif(
-    sys.platform == "darwin", reason="fork in threads is unsafe with macOS frameworks"
-)
-def test_forks_in_a_storm_of_collections_all_have_working_collectors() -> None:
+def test_in_flight_starts_at_zero_where_gcctl_was_never_installed(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("""
+import os, gcctl
+with gcctl.request():
+    pid = os.fork()
+    if not pid:
+        gcctl.install()
+        print(gcctl.stats().in_flight, flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+""")
+    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "0\n", done.stderr
+
+
+def test_automatic_gc_is_on_again_after_a_fork() -> None:
+    gcctl.install("off")
+    assert in_child(gc.isenabled) == "True"
+    assert gc.isenabled()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="forking with threads is unsafe on macOS")
+@pytest.mark.parametrize("policy", ["instagram", "off"])
+def test_forks_in_a_storm_of_collections_all_have_working_collectors(policy: str) -> None:
     class Yielding:
+        """Its finalizer lets the forking thread in, in the middle of a collection."""
+
+        pending = 0
+
         def __init__(self) -> None:
             self.me = self
+            Yielding.pending += 1
 
         def __del__(self) -> None:
-            time.sleep(0.0005)  # lets the forking thread in
+            for _ in range(30):
+                pass
+            Yielding.pending -= 1
 
-    gcctl.install("instagram", gen0_every=1)
+    gcctl.install(policy, gen1_every=None, gen2_every=None, gen0_every=1, max_pause="1h")
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(20, 10, 10)  # for automatic GC, where it is on
+    sys.setswitchinterval(1e-6)
     stop = threading.Event()
 
     def serve() -> None:
         while not stop.is_set():
             with gcctl.request():
-                Yielding()
-            time.sleep(0.002)  # else one makes garbage faster than the other's finalizers run
+                if Yielding.pending < 20:  # else they are made faster than finalized
+                    Yielding()
 
     threads = [threading.Thread(target=serve) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
-        assert [in_child(collector_works) for _ in range(20)] == ["True"] * 20
+        assert [in_child(collector_works) for _ in range(40)] == ["True"] * 40
     finally:
         stop.set()
         for thread in threads:
             thread.join()
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)

@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parent / "isolated" / "leak.py"
 ACTIONS = runpy.run_path(str(SCRIPT))["ACTIONS"]
 
 # Classes that only carry values, made by the doors that are tested.
-VALUES = {"Alert", "ConfigError", "Controller", "GcctlError", "Stats"}
+VALUES = {"Alert", "ByReason", "ConfigError", "Controller", "Event", "GcctlError", "Stats"}
 
 
 @pytest.mark.parametrize("name", ACTIONS)

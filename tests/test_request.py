@@ -6,7 +6,8 @@ import asyncio
 import functools
 import gc
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
@@ -170,6 +171,50 @@ def test_decorated_generators_still_make_context_managers() -> None:
         assert value / 0
     asyncio.run(main())
     assert counts() == (2, 0, 0)
+
+
+class AsyncCallable:
+    async def __call__(self) -> int:
+        return gcctl.stats().in_flight
+
+
+class View:
+    @staticmethod
+    async def handler() -> int:
+        return gcctl.stats().in_flight
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [AsyncCallable(), View.__dict__["handler"], functools.partial(View.handler)],
+    ids=["callable object", "staticmethod", "partial"],
+)
+@pytest.mark.parametrize("door", [lambda f: gcctl.request(f)(), gcctl.run_request])
+def test_whatever_is_awaited_is_a_request_until_then(door: Any, handler: Any) -> None:
+    assert asyncio.run(door(handler)) == 1
+    assert counts() == (1, 0, 0)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no markcoroutinefunction before 3.12")
+def test_objects_marked_as_coroutine_functions_are() -> None:
+    """As Django's asynchronous middleware is."""
+
+    class Middleware:
+        def __init__(self) -> None:
+            inspect.markcoroutinefunction(self)  # type: ignore[attr-defined]
+
+        def __call__(self) -> Coroutine[Any, Any, int]:
+            return View.handler()
+
+    assert asyncio.run(gcctl.request(Middleware())()) == 1
+
+
+def test_run_request_of_a_generator_function_lasts_for_the_iteration() -> None:
+    def stream() -> Generator[int, None, None]:
+        yield gcctl.stats().in_flight
+
+    assert list(gcctl.run_request(stream)) == [1]
+    assert counts() == (1, 0, 0)
 
 
 @pytest.mark.parametrize("value", [5, "handler", int, object()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gcctl
+from gcctl import _impl
 from gcctl.settings import Rollback, Settings
 
 PRESETS = ["instagram", "production", "conservative", "off"]
@@ -151,42 +153,120 @@ class TestInterruption:
         assert rollback.undo() == ()
         assert rollback.original == Settings.current()
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="no such signal on Windows")
     def test_a_signal_that_raises_anywhere_is_survived(self, tmp_path: Path) -> None:
-        """An alarm after each of many delays, in whatever line it hits."""
+        """An exception at each point where CPython looks for signals, one after the other."""
         out = run_program(
             """
-            import gc, signal
+            import dis, gc, sys
             import gcctl
+            from gcctl import _impl
             from gcctl.settings import Settings
 
-            class AlarmError(Exception):
+            class SignalError(Exception):
                 pass
 
-            def raise_alarm(signum, frame):
-                raise AlarmError
+            opcodes = {}
 
-            signal.signal(signal.SIGALRM, raise_alarm)
-            before, hits = Settings.current(), 0
-            for step in range(1000):
+            def looks_for_signals(code, offset):
+                if code not in opcodes:
+                    opcodes[code] = {i.offset: i.opname for i in dis.get_instructions(code)}
+                opcode = opcodes[code].get(offset, "")
+                return opcode.startswith(("CALL", "RESUME", "JUMP_BACKWARD"))
+
+            def use_gcctl(raise_at):
+                points = 0
+                previous = {}
+
+                def trace(frame, event, arg):
+                    nonlocal points
+                    if "gcctl" not in frame.f_code.co_filename:
+                        return None
+                    frame.f_trace_opcodes, frame.f_trace_lines = True, False
+                    if event == "opcode":
+                        offset = previous.get(frame)
+                        previous[frame] = frame.f_lasti
+                        if offset is not None and looks_for_signals(frame.f_code, offset):
+                            points += 1
+                            if points == raise_at:
+                                previous.clear()
+                                sys.settrace(None)
+                                raise SignalError
+                    return trace
+
+                sys.settrace(trace)
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, 2e-6 * (step % 200 + 1))
                     with gcctl.install("instagram"):
-                        gcctl.tick()
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                except AlarmError:
-                    hits += 1
+                        with gcctl.request():
+                            pass
+                except SignalError:
+                    return True
                 finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    sys.settrace(None)
+                return False
+
+            before = Settings.current()
+            use_gcctl(0)
+            raise_at = 1
+            while use_gcctl(raise_at):
                 gcctl.uninstall()
-                assert Settings.current() == before, Settings.current()
-                assert gcctl.stats() == gcctl.Stats()
-                assert gc.callbacks == []
-            print(hits > 100)
+                assert Settings.current() == before, raise_at
+                assert gcctl.stats() == gcctl.Stats(), raise_at
+                assert gc.callbacks == [], raise_at
+                raise_at += 1
+            print(raise_at > 50)
             """,
             tmp_path,
         )
         assert out == "True\n"
+
+    def test_an_interrupted_uninstall_keeps_the_last_statistics(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = Rollback.undo
+
+        def undo(self: Rollback) -> object:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        controller = gcctl.install()
+        for _ in range(7):
+            gcctl.tick()
+        monkeypatch.setattr(Rollback, "undo", undo)
+        with pytest.raises(KeyboardInterrupt):
+            gcctl.uninstall()
+        assert Rollback.undo is real
+        assert not controller.installed
+        assert controller.stats().requests == 7
+        assert controller.stats().collections_by_reason.requested == 1
+
+    def test_broken_logging_does_not_keep_it_installed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*args: object, **kwargs: object) -> None:
+            raise RuntimeError("broken")
+
+        controller = gcctl.install()
+        monkeypatch.setattr(logging.Logger, "info", broken)
+        gcctl.uninstall()
+        monkeypatch.undo()
+        assert not controller.installed
+        assert controller.stats().collections_by_reason.requested == 1
+
+    def test_installing_anew_inside_the_last_collection_is_left_alone(self) -> None:
+        class Stubborn:
+            def __init__(self) -> None:
+                self.me = self
+
+            def __del__(self) -> None:
+                gcctl.uninstall()
+                gcctl.install("instagram")
+
+        gcctl.install()
+        Stubborn()
+        gcctl.uninstall()
+        assert gcctl.stats().policy == "instagram"
+        assert sum(getattr(entry, "__self__", None) is _impl.core for entry in gc.callbacks) == 1
+        gcctl.uninstall()
 
     def test_uninstall_from_a_signal_handler_in_the_middle_of_install(
         self, monkeypatch: pytest.MonkeyPatch
@@ -203,6 +283,22 @@ class TestInterruption:
         with pytest.raises(gcctl.GcctlError, match="uninstalled while it was being installed"):
             gcctl.install("instagram")
         assert Settings.current() == before
+
+
+def test_enabling_automatic_gc_first_collects_what_came_while_it_was_off(tmp_path: Path) -> None:
+    out = run_program(
+        """
+        import gc, gcctl
+        gc.disable()
+        kept = [[] for _ in range(100_000)]
+        gcctl.install("off", automatic_gc=True, thresholds=(1_000_000, 10, 10))
+        print(gc.isenabled(), gc.get_count()[0] < 10_000, gcctl.stats().collections)
+        gcctl.uninstall()
+        print(gc.isenabled())
+        """,
+        tmp_path,
+    )
+    assert out == "True True 0\nFalse\n"
 
 
 class TestAtExit:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from fake_gc import FakeGC
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gcctl import _pycore
 from gcctl._protocol import Core, Orders
@@ -20,43 +20,48 @@ core_module = pytest.importorskip("gcctl._core", reason="the compiled core is no
 Operation = Callable[["Twin"], object]
 
 
-class Twin:
+class Twin(FakeGC):
     """One core, its surroundings, and everything that it did to them."""
 
     def __init__(self, core_class: type[Core]) -> None:
-        self.time_ns = 0
-        self.pause_ns = 0
-        self.collected = 0
-        self.during: list[Operation] = []  # what finalizers do in the next collection
+        super().__init__()
         self.log: list[object] = []
-        self.callbacks: list[Any] = []
         self.notify_fails = False
-        self.core = core_class(
-            collect=self.collect, clock=lambda: self.time_ns, callbacks=self.callbacks
-        )
+        self.core = core_class(collect=self.collect, clock=self.clock, callbacks=self.callbacks)
 
-    def collect(self, generation: int) -> int:
-        self.log.append(("collect", generation, len(self.callbacks)))
-        self.time_ns += self.pause_ns
-        during, self.during = self.during, []
-        for operation in during:
-            self.log.append(operation(self))
-        return self.collected
+    def prepare(self, operations: list[Operation]) -> None:
+        """Let the next collection's finalizers do that."""
+
+        def finalizer(operation: Operation) -> Callable[[], None]:
+            return lambda: self.log.append(operation(self))
+
+        self.during = [finalizer(operation) for operation in operations]
 
     def notify(self, kind: str, event: object) -> None:
         self.log.append((kind, event))
         if self.notify_fails:
             raise RuntimeError
 
+    @property
+    def ours(self) -> list[bool]:
+        """For each entry of the list of gc callbacks, whether it is the core's."""
+        return [getattr(entry, "__self__", None) is self.core for entry in self.callbacks]
+
     def state(self) -> object:
         core = self.core
-        entries = [callback == "foreign" for callback in self.callbacks]
-        return core.snapshot(), core.events(), core.busy_elsewhere(), entries, self.log
+        return core.snapshot(), core.events(), self.ours, self.log, self.runs, self.time_ns
 
-    def gc_callback(self, phase: str, info: dict[str, int]) -> None:
-        for callback in list(self.callbacks):
-            if callback != "foreign":
-                callback(phase, info)
+    # Callbacks of somebody else.
+
+    def passive(self, phase: str, info: dict[str, int]) -> None:
+        self.log.append(phase)
+
+    def once(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "stop":
+            self.callbacks.remove(self.once)
+
+    def boundary(self, phase: str, info: dict[str, int]) -> None:
+        self.core.tick()
 
 
 def ticks(twin: Twin, count: int) -> None:
@@ -74,7 +79,7 @@ few = st.integers(0, 12)
 generations = st.integers(0, 2)
 errors = st.sampled_from([None, ValueError, MemoryError, KeyboardInterrupt, asyncio.CancelledError])
 durations = st.integers(0, 2**40)
-infos = st.fixed_dictionaries({"generation": generations, "collected": st.integers(0, 10**9)})
+callbacks = st.sampled_from(["passive", "once", "boundary"])
 
 operations: st.SearchStrategy[Operation] = st.one_of(
     st.just(lambda twin: twin.core.enter() is twin.core.request()),
@@ -83,12 +88,16 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.tuples(generations, st.integers(0, 3)).map(
         lambda what: lambda twin: twin.core.collect(*what)
     ),
+    generations.map(lambda generation: lambda twin: twin.collect(generation)),
+    generations.map(lambda generation: lambda twin: in_thread(lambda: twin.collect(generation))),
+    st.just(lambda twin: twin.core.busy_elsewhere()),
+    st.just(lambda twin: in_thread(lambda: twin.log.append(twin.core.busy_elsewhere()))),
     st.just(lambda twin: twin.core.stop()),
+    st.just(lambda twin: twin.core.hold()),
+    st.just(lambda twin: twin.core.release()),
     st.just(lambda twin: twin.core.after_fork()),
-    infos.map(lambda info: lambda twin: twin.gc_callback("start", info)),
-    infos.map(lambda info: lambda twin: twin.gc_callback("stop", info)),
-    infos.map(lambda info: lambda twin: in_thread(lambda: twin.gc_callback("start", info))),
-    st.just(lambda twin: twin.callbacks.append("foreign")),
+    callbacks.map(lambda name: lambda twin: twin.callbacks.append(getattr(twin, name))),
+    callbacks.map(lambda name: lambda twin: twin.callbacks.insert(0, getattr(twin, name))),
     st.just(lambda twin: twin.callbacks.clear()),
     st.builds(
         Orders,
@@ -123,7 +132,12 @@ class TwinsAgree(RuleBasedStateMachine):
     @rule(during=st.lists(operations, max_size=4), pause=durations, collected=st.integers(0, 10**9))
     def prepare(self, during: list[Operation], pause: int, collected: int) -> None:
         for twin in self.twins:
-            twin.during, twin.pause_ns, twin.collected = list(during), pause, collected
+            twin.prepare(during)
+            twin.pause_ns, twin.collected = pause, collected
+
+    @invariant()
+    def at_most_one_entry_is_ours(self) -> None:
+        assert sum(self.twins[0].ours) <= 1
 
     @rule(step=durations)
     def time_passes(self, step: int) -> None:
