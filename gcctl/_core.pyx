@@ -151,23 +151,22 @@ cdef class Core:
         self._clear()
         self.active = True
         self.act_at = self.schedule.nearest
-        if not self.attached:
+        self.attached = True
+        if self._position() < 0:
             self.callbacks.append(self.callback)
-            self.attached = True
 
     def stop(self):
         """Act no more. False when somebody had removed our gc callback meanwhile."""
         self.active = False
         self.act_at = INT64_MAX
         self.notify = None
-        if not self.attached:
-            return True
-        self.attached = False
         cdef Py_ssize_t position = self._position()
+        # While we collect, it is out of the list by our own hand.
+        cdef bint as_left = position >= 0 or not self.attached or self.own_thread != 0
         if position >= 0:
             del self.callbacks[position]
-            return True
-        return self.own_thread != 0  # while we collect, it is out of the list by our own hand
+        self.attached = False
+        return as_left
 
     def collect(self, int generation, int reason):
         """Collect now and record it, for the reason of that index."""
@@ -379,19 +378,22 @@ cdef class Core:
     cdef int _check_external(self) except -1:
         """Is the collection of somebody else that we saw begin still running?
 
-        Its end is hidden from us where a callback before ours removes itself. One of our own,
-        unrecorded, does nothing while another runs.
+        Its end is hidden from us where our callback is taken out of the list, or one before it
+        takes itself out. One of our own, unrecorded, calls no callback while another runs.
         """
+        cdef bint absent = self._position() < 0
         self.own_seen = False
-        if self._position() >= 0:
-            self.own_thread = <unsigned long>PyThread_get_thread_ident()
-            try:
-                self._run_collector(0)
-            finally:
-                self.own_thread = 0
-            if not self.own_seen:
-                return 0
-        self.external_thread = 0
+        self.own_thread = <unsigned long>PyThread_get_thread_ident()
+        if absent:
+            self.callbacks.append(self.callback)
+        try:
+            self._run_collector(0)
+        finally:
+            self.own_thread = 0
+            if absent and self._position() >= 0:
+                del self.callbacks[self._position()]
+        if self.own_seen:
+            self.external_thread = 0
         return 0
 
     cdef int64_t _run_collector(self, int generation) except? -1:

@@ -151,22 +151,20 @@ class Core:
         self._clear()
         self._active = True
         self._act_at = self._schedule.nearest(0)
-        if not self._attached:
+        self._attached = True
+        if self._position() < 0:
             self._callbacks.append(self._callback)
-            self._attached = True
 
     def stop(self) -> bool:
         self._active = False
         self._act_at = NEVER_DUE
         self._notify = None
-        if not self._attached:
-            return True
-        self._attached = False
         position = self._position()
+        as_left = position >= 0 or not self._attached or self._own_thread != 0
         if position >= 0:
             del self._callbacks[position]
-            return True
-        return self._own_thread != 0
+        self._attached = False
+        return as_left
 
     def collect(self, generation: int, reason: int) -> int:
         if not 0 <= generation < GENERATIONS or not 0 <= reason < len(REASONS):
@@ -350,16 +348,19 @@ class Core:
 
     def _check_external(self) -> None:
         """Is the collection of somebody else that we saw begin still running?"""
+        absent = self._position() < 0
         self._own_seen = False
-        if self._position() >= 0:
-            self._own_thread = get_ident()
-            try:
-                self._run_collector(0)
-            finally:
-                self._own_thread = 0
-            if not self._own_seen:
-                return
-        self._external_thread = 0
+        self._own_thread = get_ident()
+        try:
+            if absent:
+                self._callbacks.append(self._callback)
+            self._run_collector(0)
+        finally:
+            self._own_thread = 0
+            if absent and self._position() >= 0:
+                del self._callbacks[self._position()]
+        if self._own_seen:
+            self._external_thread = 0
 
     def _position(self) -> int:
         """Where our callback is in the list, by identity (others' == may do anything); or -1."""

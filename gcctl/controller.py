@@ -21,7 +21,7 @@ from gcctl.config import Config, disabled
 from gcctl.errors import GcctlError
 from gcctl.monitor import Monitor, Stats, make_stats
 from gcctl.pressure import rss_bytes
-from gcctl.settings import Rollback
+from gcctl.settings import NotRestoredError, Rollback
 
 logger = logging.getLogger("gcctl")
 
@@ -31,6 +31,10 @@ REQUESTED = REASONS.index("requested")
 FORK_WAIT_SECONDS = 5.0
 """How long a fork waits for another thread's collection to end. Longer than any collection; not for
 ever, because a finalizer in it may be waiting for the thread that forks."""
+
+
+EXIT_WAIT_SECONDS = 5.0
+"""How long the exit of the process waits for another thread's install() or uninstall()."""
 
 
 class Controller:
@@ -45,6 +49,7 @@ class Controller:
         self._rollback = Rollback()
         self._final: Stats | None = None
         self._notes: list[str] = []
+        self._cancelled = False
 
     @property
     def installed(self) -> bool:
@@ -143,10 +148,12 @@ class Controller:
 
 
 # One per process, because the interpreter has one collector and one set of settings. Written only
-# with _lock held; read without it, as one reference. Re-entrant: a signal handler or a finalizer
-# may uninstall in the middle of install().
+# with _lock held; _installed is read without it, as one reference.
 _installed: Controller | None = None
 _lock = threading.RLock()
+# The thread that is inside install() or uninstall(), or 0. Only code that the interpreter calls in
+# the middle of these, a signal handler or a finalizer, gets past the lock and finds it set.
+_changing = 0
 _hooked = False
 
 
@@ -166,31 +173,49 @@ def install(
     already; the interpreter is then as it was. With `GCCTL_DISABLE=1` it does nothing but log that,
     and returns a controller that is not installed.
     """
-    global _installed
     if disabled():
         logger.warning("disabled by GCCTL_DISABLE: nothing is installed")
         return Controller(Config(policy="off"), "nowhere")
-    resolved = Config.resolve(policy, config, overrides)
+    return install_config(Config.resolve(policy, config, overrides), _caller())
+
+
+def install_config(config: Config, installed_at: str) -> Controller:
+    """As `install()`, of a configuration that is not to be resolved any further."""
+    global _installed, _changing
+    me = threading.get_ident()
     with _lock:
-        if _installed is not None:
+        if _changing:  # with the next line one step, between which no signal is looked for
             raise GcctlError(
-                f"gcctl is already installed: policy {_installed.config.policy!r}, at "
-                f"{_installed.installed_at}; call gcctl.uninstall() first"
+                "install() in the middle of install() or uninstall(): "
+                "a signal handler or a finalizer cannot change the controller at this moment"
             )
-        _hook_into_process()
-        controller = Controller(resolved, _caller())
-        _installed = controller  # first of all, so that whatever interrupts what follows is undone
+        _changing = me
         try:
-            controller._start()
-            core = f"{_impl.core.implementation} core ({_impl.reason})"
-            logger.info("installed: policy %s, %s", resolved.policy, core)
-        except BaseException:
-            uninstall()
-            raise
-        if not controller.installed:
-            controller._restore()
+            if _installed is not None:
+                raise GcctlError(
+                    f"gcctl is already installed: policy {_installed.config.policy!r}, at "
+                    f"{_installed.installed_at}; call gcctl.uninstall() first"
+                )
+            controller = Controller(config, installed_at)
+            _installed = controller  # before anything is changed, so that it is undone
+            _start(controller)
+        finally:
+            _changing = 0
+    core = f"{_impl.core.implementation} core ({_impl.reason})"
+    logger.info("installed: policy %s, %s", config.policy, core)
+    return controller
+
+
+def _start(controller: Controller) -> None:
+    """Start it, or put everything back."""
+    try:
+        _hook_into_process()
+        controller._start()
+        if controller._cancelled:
             raise GcctlError("gcctl was uninstalled while it was being installed")
-        return controller
+    except BaseException:
+        _put_back(controller)
+        raise
 
 
 def uninstall() -> None:
@@ -199,14 +224,24 @@ def uninstall() -> None:
     A setting that somebody else has changed since is left as it is and logged. Does nothing when
     nothing is installed. Raises GcctlError when a setting cannot be restored.
     """
+    global _changing
+    me = threading.get_ident()
     with _lock:
-        controller = _installed
-        if controller is None:
+        if _changing:  # with the assignment below one step
+            if _installed is not None:
+                _installed._cancelled = True  # install() gives up; uninstall() is at it anyway
             return
+        _changing = me
         try:
-            controller._finish()
+            controller = _installed
+            if controller is None:
+                return
+            try:
+                controller._finish()
+            finally:
+                _put_back(controller)
         finally:
-            _put_back(controller)
+            _changing = 0
     with suppress(Exception):  # all is done: a broken logging setup must not look like a failure
         controller._log_end()
 
@@ -218,11 +253,9 @@ def _put_back(controller: Controller) -> None:
     another call completes it.
     """
     global _installed
-    if _installed is not controller:  # a finalizer in the last collection was faster
-        return
     try:
         controller._restore()
-    except GcctlError:  # tried in full
+    except NotRestoredError:  # tried in full
         _installed = None
         raise
     except BaseException:
@@ -257,11 +290,20 @@ def _hook_into_process() -> None:
     if _hooked:
         return
     _hooked = True
-    atexit.register(uninstall)
+    atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
         )
+
+
+def _at_exit() -> None:
+    # A daemon thread may sit in uninstall() for ever, in a finalizer that waits for something.
+    if _lock.acquire(timeout=EXIT_WAIT_SECONDS):
+        try:
+            uninstall()
+        finally:
+            _lock.release()
 
 
 # A fork in the middle of another thread's collection leaves the child with a collector that never
@@ -302,8 +344,10 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _lock, _forks
-    _lock = threading.RLock()  # its holder may be a thread that is not in the child
+    global _lock, _forks, _changing
+    if _changing != threading.get_ident():  # a thread that is not in the child
+        _lock = threading.RLock()
+        _changing = 0
     _forks = min(_forks, 1)  # ours; those of other threads are not in the child
     _after_fork()
     if _installed is not None:

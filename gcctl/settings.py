@@ -8,6 +8,10 @@ from typing import NamedTuple
 from gcctl.errors import GcctlError
 
 
+class NotRestoredError(GcctlError):
+    """A setting reads differently after it was put back."""
+
+
 class Settings(NamedTuple):
     """What `gc` lets one set, but for callbacks (the core's business) and frozen objects."""
 
@@ -22,7 +26,7 @@ class Settings(NamedTuple):
     def put(self, setting: str) -> None:
         """Make the interpreter's setting what it is here.
 
-        Raises GcctlError when it reads differently afterwards.
+        Raises NotRestoredError when it reads differently afterwards.
         """
         value = getattr(self, setting)
         if setting == "enabled":
@@ -33,7 +37,7 @@ class Settings(NamedTuple):
             gc.set_debug(value)
         found = getattr(Settings.current(), setting)
         if found != value:
-            raise GcctlError(f"gc {setting} was set to {value!r} and reads {found!r}")
+            raise NotRestoredError(f"gc {setting} was set to {value!r} and reads {found!r}")
 
 
 class Drift(NamedTuple):
@@ -87,7 +91,7 @@ class Rollback:
         """Put the original settings back, each verified by reading it again.
 
         Returns the ones left alone because they are no longer what `apply` made them. Raises
-        GcctlError, after having tried all, when one does not take.
+        NotRestoredError, after having tried all, when one does not take.
         """
         drifts, errors = [], []
         for setting in ORDER:
@@ -101,9 +105,9 @@ class Rollback:
                 continue
             try:
                 self.original.put(setting)
-            except GcctlError as error:
+            except NotRestoredError as error:
                 errors.append(str(error))
             self._ours = self._ours._replace(**{setting: original})
         if errors:
-            raise GcctlError("not restored: " + "; ".join(errors))
+            raise NotRestoredError("not restored: " + "; ".join(errors))
         return tuple(drifts)

@@ -252,8 +252,29 @@ class TestInterruption:
         assert not controller.installed
         assert controller.stats().collections_by_reason.requested == 1
 
-    def test_installing_anew_inside_the_last_collection_is_left_alone(self) -> None:
+    def test_installing_anew_inside_the_last_collection_is_refused(self) -> None:
         class Stubborn:
+            def __init__(self) -> None:
+                self.me = self
+
+            def __del__(self) -> None:
+                gcctl.uninstall()
+                try:
+                    gcctl.install("instagram")
+                except gcctl.GcctlError as error:
+                    refused.append(str(error))
+
+        refused: list[str] = []
+        gcctl.install()
+        Stubborn()
+        gcctl.uninstall()
+        assert refused
+        assert "in the middle of install() or uninstall()" in refused[0]
+        assert gc.isenabled()
+        assert gcctl.stats() == gcctl.Stats()
+
+    def test_installing_anew_inside_a_boundary_leaves_the_new_one(self) -> None:
+        class Reloading:
             def __init__(self) -> None:
                 self.me = self
 
@@ -262,11 +283,48 @@ class TestInterruption:
                 gcctl.install("instagram")
 
         gcctl.install()
-        Stubborn()
-        gcctl.uninstall()
+        with gcctl.request():
+            Reloading()
         assert gcctl.stats().policy == "instagram"
         assert sum(getattr(entry, "__self__", None) is _impl.core for entry in gc.callbacks) == 1
         gcctl.uninstall()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP on Windows")
+    def test_a_handler_that_reloads_at_any_moment_leaves_nothing_half_done(
+        self, tmp_path: Path
+    ) -> None:
+        out = run_program(
+            """
+            import gc, gcctl, os, signal, time
+
+            def reload(*args):
+                gcctl.uninstall()
+                gcctl.install()
+
+            signal.signal(signal.SIGHUP, reload)
+            gcctl.install()
+            me, pid = os.getpid(), os.fork()
+            if not pid:
+                for _ in range(200):
+                    os.kill(me, signal.SIGHUP)
+                    time.sleep(0.002)
+                os._exit(0)
+            while True:
+                try:
+                    if os.waitpid(pid, os.WNOHANG) != (0, 0):
+                        break
+                    with gcctl.request():
+                        pass
+                    gcctl.uninstall()
+                    gcctl.install()
+                except gcctl.GcctlError:
+                    pass
+            gcctl.uninstall()
+            print(gc.isenabled(), gc.callbacks, gcctl.stats().policy)
+            """,
+            tmp_path,
+        )
+        assert out == "True [] None\n"
 
     def test_uninstall_from_a_signal_handler_in_the_middle_of_install(
         self, monkeypatch: pytest.MonkeyPatch

@@ -55,7 +55,7 @@ def _install(order: Mapping[str, Any]) -> None:
     if order["log_level"]:
         _log_to_stderr(order["log_level"])
     try:
-        controller = gcctl.install(_policy(order), config=order["config"])
+        controller = _controller(order)
     except gcctl.GcctlError as error:
         print(f"gcctl run: error: {error}", file=sys.stderr, flush=True)
         os._exit(2)  # SystemExit would be a fatal error of the interpreter's start
@@ -63,18 +63,21 @@ def _install(order: Mapping[str, Any]) -> None:
     atexit.register(_finish, controller, os.getpid(), sys.stderr if order["report"] else None)
 
 
-def _policy(order: Mapping[str, Any]) -> str | None:
-    """The preset to ask for: "off" where neither the command nor any configuration names one.
+def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
+    """Installed with the preset "off" where neither the command nor any configuration names one.
 
     A program that marks no requests would never be collected under the presets that switch
     automatic GC off; only who wrote or configured it can know that it does.
     """
-    from gcctl.config import Config, disabled
+    import gcctl
+    from gcctl.controller import install_config
 
-    policy: str | None = order["policy"]
-    if disabled() or "policy" in Config.resolve(policy, order["config"]).given:
-        return policy
-    return "off"
+    if gcctl.config.disabled():
+        return gcctl.install()
+    config = gcctl.Config.resolve(order["policy"], order["config"])
+    if "policy" not in config.given:
+        config = config.replace(policy="off")
+    return install_config(config, "gcctl run")
 
 
 def _log_to_stderr(level: str) -> None:
