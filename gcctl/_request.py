@@ -64,6 +64,8 @@ def decorate(context: RequestContext, func: F) -> F:
             f"gcctl.request takes a function (plain, async, generator or async generator) "
             f"or nothing, not {func!r}"
         )
+    if isinstance(func, staticmethod):
+        return cast(F, staticmethod(decorate(context, func.__func__)))
     wrapper = wrapper_for(func)(context, func)
     functools.update_wrapper(wrapper, func)
     return cast(F, wrapper)
@@ -71,6 +73,8 @@ def decorate(context: RequestContext, func: F) -> F:
 
 def wrapper_for(func: Any) -> Wrapper:
     """What makes a request of a callable of this kind."""
+    while isinstance(func, functools.partial):
+        func = func.func
     # A staticmethod and a callable object are what is behind them.
     for body in (func, getattr(func, "__func__", None), getattr(func, "__call__", None)):  # noqa: B004
         for is_of_kind, wrapper in KINDS:
@@ -127,8 +131,14 @@ def _async_generator(context: RequestContext, func: Callable[..., Any]) -> Calla
     return request
 
 
+def _is_awaited(func: Any) -> bool:
+    # A generator function may have been made awaitable by types.coroutine.
+    flags = getattr(getattr(func, "__code__", None), "co_flags", 0)
+    return inspect.iscoroutinefunction(func) or bool(flags & inspect.CO_ITERABLE_COROUTINE)
+
+
 KINDS: tuple[tuple[Callable[[Any], bool], Wrapper], ...] = (
-    (inspect.iscoroutinefunction, _coroutine),
+    (_is_awaited, _coroutine),
     (inspect.isasyncgenfunction, _async_generator),
     (inspect.isgeneratorfunction, _generator),
 )

@@ -191,6 +191,7 @@ def install_config(config: Config, installed_at: str) -> Controller:
             )
         _changing = me
         try:
+            _demand_gil()
             if _installed is not None:
                 raise GcctlError(
                     f"gcctl is already installed: policy {_installed.config.policy!r}, at "
@@ -204,6 +205,13 @@ def install_config(config: Config, installed_at: str) -> Controller:
     core = f"{_impl.core.implementation} core ({_impl.reason})"
     logger.info("installed: policy %s, %s", config.policy, core)
     return controller
+
+
+def _demand_gil() -> None:
+    # Both cores count on it. A free-threaded build switches it back on when it imports the compiled
+    # one, unless it was told not to.
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        raise GcctlError("gcctl needs the GIL, which is off in this process: set PYTHON_GIL=1")
 
 
 def _start(controller: Controller) -> None:

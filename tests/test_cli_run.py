@@ -618,3 +618,21 @@ def test_version_and_help(tmp_path: Path) -> None:
     assert run(GCCTL, tmp_path).returncode == 2
     assert "--report" in run([*RUN, "--help"], tmp_path).stdout
     assert "--policy" in run([*RUN, "-h"], tmp_path).stdout
+
+
+@posix
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_closed_standard_stream_is_no_obstacle(tmp_path: Path, stream: str) -> None:
+    (tmp_path / "program.py").write_text("open('ran', 'w').close()")
+    shell = f'exec "$0" -m gcctl run --report program.py {stream}>&-'
+    done = run(["sh", "-c", shell, sys.executable], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "ran").exists()
+
+
+@posix
+def test_a_configuration_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import gcctl; print(gcctl.stats().policy)")
+    shell = """printf '[gcctl]\\npolicy = "conservative"\\n' |
+        exec "$0" -m gcctl run --config /dev/fd/0 program.py"""
+    assert run(["sh", "-c", shell, sys.executable], tmp_path).stdout == "conservative\n"

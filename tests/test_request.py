@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import sys
+import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
@@ -58,10 +59,16 @@ class TestDecorator:
             def head() -> int:
                 return 1
 
+            @decorator
+            @staticmethod
+            def options(value: int) -> int:
+                return value
+
         view = View()
         assert view.get() is view
         assert View.head() == 1
-        assert counts() == (2, 0, 0)
+        assert view.options(3) == 3
+        assert counts() == (3, 0, 0)
 
     def test_coroutine_function_lasts_until_awaited(self, decorator: Decorator) -> None:
         @decorator
@@ -184,10 +191,22 @@ class View:
         return gcctl.stats().in_flight
 
 
+@types.coroutine
+def awaitable_generator() -> Generator[None, None, int]:
+    yield
+    return gcctl.stats().in_flight
+
+
 @pytest.mark.parametrize(
     "handler",
-    [AsyncCallable(), View.__dict__["handler"], functools.partial(View.handler)],
-    ids=["callable object", "staticmethod", "partial"],
+    [
+        AsyncCallable(),
+        View.__dict__["handler"],
+        functools.partial(View.handler),
+        functools.partial(AsyncCallable()),
+        awaitable_generator,
+    ],
+    ids=["callable object", "staticmethod", "partial", "partial of object", "types.coroutine"],
 )
 @pytest.mark.parametrize("door", [lambda f: gcctl.request(f)(), gcctl.run_request])
 def test_whatever_is_awaited_is_a_request_until_then(door: Any, handler: Any) -> None:

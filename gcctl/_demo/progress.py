@@ -11,10 +11,10 @@ WIDTH = 40
 class Progress:
     """Redraws one line of `stream`; writes nothing where that is no terminal."""
 
-    def __init__(self, stream: TextIO, total: int) -> None:
+    def __init__(self, stream: TextIO | None, total: int) -> None:
         self._stream = stream
         self._total = total
-        self._visible = stream.isatty()
+        self._visible = stream is not None and stream.isatty()
 
     def show(self, done: int, what: str) -> None:
         filled = WIDTH * done // self._total
@@ -25,7 +25,7 @@ class Progress:
         self._write("")
 
     def _write(self, line: str) -> None:
-        if self._visible:
+        if self._visible and self._stream is not None:
             columns = shutil.get_terminal_size().columns - 1
             self._stream.write(f"\r{line[:columns]:<{columns}}\r{line[:columns]}")
             self._stream.flush()

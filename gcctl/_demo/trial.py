@@ -78,7 +78,14 @@ class Child:
         line = self._process.stdout.readline()
         if not line:
             raise self._death()
-        event: dict[str, Any] = json.loads(line)
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except ValueError:
+            # Somebody's sitecustomize that prints, say.
+            raise TrialError(
+                f"the {self._what} printed {line.strip()!r}: something in this environment writes "
+                "to the standard output of every python"
+            ) from None
         return event
 
     def check(self) -> None:

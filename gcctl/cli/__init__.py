@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
@@ -39,7 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:  # argparse would complain of them with the usage of all of gcctl
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command: Command = args.command
-    return command.run(args)
+    try:
+        return command.run(args)
+    except BrokenPipeError:  # the reader of our output has gone: gcctl demo | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 class _Version(argparse.Action):

@@ -95,7 +95,7 @@ class DemoCommand:
         except KeyboardInterrupt:
             print("gcctl demo: interrupted", file=sys.stderr)
             return INTERRUPTED
-        print(json.dumps(rows, indent=2) if args.json else table.render(rows))
+        print(json.dumps(rows, indent=2) if args.json else table.render(rows), flush=True)
         return 0
 
 
@@ -146,7 +146,7 @@ def _policies(text: str) -> list[str]:
     for name in names:
         if name not in PRESETS:
             raise _rejected(name, f"names out of {', '.join(PRESETS)}, separated by commas")
-    return names
+    return list(dict.fromkeys(names))
 
 
 def _rejected(text: str, accepted: str) -> argparse.ArgumentTypeError:

@@ -116,8 +116,9 @@ def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dic
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # one that was closed from the start
+            stream.flush()
     os.execve(command[0], list(command), dict(environment))
 
 

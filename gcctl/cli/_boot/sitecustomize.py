@@ -57,7 +57,8 @@ def _install(order: Mapping[str, Any]) -> None:
     try:
         controller = _controller(order)
     except gcctl.GcctlError as error:
-        print(f"gcctl run: error: {error}", file=sys.stderr, flush=True)
+        if sys.stderr is not None:  # print() would take None for the program's stdout
+            print(f"gcctl run: error: {error}", file=sys.stderr, flush=True)
         os._exit(2)  # SystemExit would be a fatal error of the interpreter's start
     # Functions registered later run earlier: this one sees what all of the program's own have done.
     atexit.register(_finish, controller, os.getpid(), sys.stderr if order["report"] else None)
@@ -110,8 +111,9 @@ try:
     _start()
 except Exception:
     # The site module would print a line and go on: the program would run without the controller.
-    traceback.print_exc()
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        traceback.print_exc()
+        sys.stderr.flush()
     os._exit(1)
 
 del sys.modules[__name__]
