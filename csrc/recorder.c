@@ -16,6 +16,6 @@ void gcctl_recorder_add(gcctl_recorder *recorder, const gcctl_event *event) {
     }
     gcctl_histogram_add(&totals->pauses, event->pause_ns);
     recorder->by_reason[event->reason]++;
-    recorder->ring[recorder->written % GCCTL_RING_SIZE] = *event;
+    recorder->ring[(uint64_t)recorder->written % GCCTL_RING_SIZE] = *event;
     recorder->written++;
 }

@@ -44,6 +44,7 @@ cdef extern from "Python.h":
     bint PyGC_IsEnabled()
     void Py_SET_SIZE(object sized, Py_ssize_t size)
     void Py_DECREF(object owned)
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) noexcept
 
 
 cdef object gc_collect = gc.collect
@@ -236,10 +237,11 @@ cdef class Core:
         if self.active:
             self.act_at = self.schedule.nearest
 
-    def on_gc(self, phase, info, /):
+    def on_gc(self, phase, dict info, /):
         """Our entry in gc.callbacks. No lock, no exception: it runs in the middle of anything."""
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         cdef gcctl_event event
+        cdef int64_t generation
         if self.own_thread == me:
             self.own_seen = True
             return
@@ -253,13 +255,12 @@ cdef class Core:
             if not self.external:
                 return
             event.time_ns = self.external_start_ns
-            try:  # all callbacks share this dict, and may have put anything into it
-                event.collected = info["collected"]
-                event.generation = info["generation"]
-            except (LookupError, TypeError, OverflowError):
+            # All callbacks share this dict, and may have put anything into it.
+            event.collected = count_at(info, "collected")
+            generation = count_at(info, "generation")
+            if event.collected < 0 or not 0 <= generation < GCCTL_GENERATIONS:
                 return
-            if not 0 <= event.generation < GCCTL_GENERATIONS:
-                return
+            event.generation = <int>generation
             event.reason = GCCTL_REASON_EXTERNAL
             event.in_flight = self.external_in_flight
             gcctl_recorder_add(&self.recorder, &event)
@@ -412,6 +413,17 @@ cdef class Core:
             if self.callbacks[position] is self.callback:
                 return position
         return -1
+
+
+cdef int64_t count_at(dict mapping, str key):
+    """The number that is there, or -1 if there is none from 0 to 2**63 - 1."""
+    cdef object value = mapping.get(key)
+    cdef int overflow = 0
+    cdef int64_t number
+    if type(value) is not int:
+        return -1
+    number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    return number if overflow == 0 and number >= 0 else -1
 
 
 cdef object totals_as_tuple(const gcctl_totals *totals):

@@ -11,7 +11,6 @@ to that.
 from __future__ import annotations
 
 import gc
-import operator
 import time
 from collections import deque
 from threading import get_ident
@@ -238,14 +237,11 @@ class Core:
             self._external_thread = 0
 
     def _record_external(self, pause_ns: int, info: dict[str, int]) -> None:
-        try:  # all callbacks share this dict, and may have put anything into it
-            generation, collected = (
-                operator.index(info["generation"]),
-                operator.index(info["collected"]),
-            )
-        except (LookupError, TypeError):
+        # All callbacks share this dict, and may have put anything into it.
+        generation, collected = info.get("generation"), info.get("collected")
+        if type(generation) is not int or type(collected) is not int:
             return
-        if self._external and 0 <= generation < GENERATIONS:
+        if self._external and 0 <= generation < GENERATIONS and 0 <= collected < NEVER_DUE:
             start_ns, in_flight = self._external_start_ns, self._external_in_flight
             reason = REASONS[EXTERNAL]
             event = Event(start_ns, pause_ns, generation, collected, reason, in_flight)
