@@ -15,24 +15,10 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport INT64_MAX, int64_t
 
 from gcctl._csrc cimport (
-    GCCTL_GENERATIONS,
-    GCCTL_HISTOGRAM_BUCKETS,
-    GCCTL_REASON_EMERGENCY,
-    GCCTL_REASON_EXTERNAL,
-    GCCTL_REASON_SCHEDULED,
-    GCCTL_REASONS,
-    GCCTL_RING_SIZE,
-    GCCTL_SLOT_REPORT,
-    GCCTL_SLOTS,
-    gcctl_clock_now,
-    gcctl_event,
-    gcctl_recorder,
-    gcctl_recorder_add,
-    gcctl_recorder_clear,
-    gcctl_schedule,
-    gcctl_schedule_set,
-    gcctl_schedule_take,
-    gcctl_totals,
+    GCCTL_GENERATIONS, GCCTL_HISTOGRAM_BUCKETS, GCCTL_REASON_EMERGENCY, GCCTL_REASON_EXTERNAL,
+    GCCTL_REASON_SCHEDULED, GCCTL_REASONS, GCCTL_RING_SIZE, GCCTL_SLOT_REPORT, GCCTL_SLOTS,
+    gcctl_clock_now, gcctl_event, gcctl_recorder, gcctl_recorder_add, gcctl_recorder_clear,
+    gcctl_schedule, gcctl_schedule_set, gcctl_schedule_take, gcctl_totals,
 )
 
 from gcctl._protocol import REASONS, ByReason, Event, GenerationTotals, Snapshot, log_fault
@@ -140,7 +126,6 @@ cdef class Core:
             self._boundary(None)
 
     def start(self, orders, notify):
-        """Act at boundaries from now on, with clean counters."""
         cdef int64_t[GCCTL_SLOTS] slots
         slots[0], slots[1], slots[2] = orders.every
         slots[GCCTL_SLOT_REPORT] = orders.report_every
@@ -157,7 +142,6 @@ cdef class Core:
             self.callbacks.append(self.callback)
 
     def stop(self):
-        """Act no more. False when somebody had removed our gc callback meanwhile."""
         self.active = False
         self.act_at = INT64_MAX
         self.notify = None
@@ -170,13 +154,11 @@ cdef class Core:
         return as_left
 
     def collect(self, int generation, int reason):
-        """Collect now and record it, for the reason of that index."""
         if not 0 <= generation < GCCTL_GENERATIONS or not 0 <= reason < GCCTL_REASONS:
             raise ValueError(f"no such generation or reason: {generation}, {reason}")
         return self._collect(generation, reason)
 
     def snapshot(self):
-        """Every counter at one moment."""
         # Copied first: making the tuples may itself set off a collection, which would be recorded.
         cdef gcctl_recorder recorder = self.recorder
         cdef int index
@@ -192,7 +174,6 @@ cdef class Core:
         )
 
     def events(self):
-        """The last collections, oldest first."""
         cdef gcctl_recorder recorder = self.recorder
         cdef int64_t number
         return tuple([event_as_tuple(&recorder.ring[number % GCCTL_RING_SIZE])
@@ -200,11 +181,9 @@ cdef class Core:
                                           recorder.written)])
 
     def now(self):
-        """The clock by which pauses are measured."""
         return self._now()
 
     def busy_elsewhere(self):
-        """True while another thread is, as far as can be told, in the middle of a collection."""
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         if self.own_thread != 0:
             return self.own_thread != me
@@ -214,16 +193,13 @@ cdef class Core:
         return self.external_thread != 0
 
     def hold(self):
-        """A fork is coming: until release(), boundaries owe their collections."""
         self.holds += 1
 
     def release(self):
-        """The fork is over, in the parent."""
         if self.holds > 0:  # in the child it is 0 already
             self.holds -= 1
 
     def after_fork(self):
-        """In the child: clean counters, no requests in flight, everything due counted anew."""
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         self.in_flight = 0
         self.holds = 0

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -19,6 +17,7 @@ from gcctl._protocol import NEVER, REASONS, Event, Orders
 from gcctl.collectors import COLLECTOR, schedule_for
 from gcctl.config import Config, disabled
 from gcctl.errors import GcctlError
+from gcctl.fork import ForkGuard
 from gcctl.monitor import Monitor, Stats, make_stats
 from gcctl.pressure import rss_bytes
 from gcctl.settings import NotRestoredError, Rollback
@@ -27,10 +26,6 @@ logger = logging.getLogger("gcctl")
 
 FULL = 2
 REQUESTED = REASONS.index("requested")
-
-FORK_WAIT_SECONDS = 5.0
-"""How long a fork waits for another thread's collection to end. Longer than any collection; not for
-ever, because a finalizer in it may be waiting for the thread that forks."""
 
 
 EXIT_WAIT_SECONDS = 5.0
@@ -94,8 +89,11 @@ class Controller:
 
     def _start(self) -> None:
         config = self.config
-        wanted = (config.gen0_every, config.gen1_every, config.gen2_every)
-        every = (wanted[0] or NEVER, wanted[1] or NEVER, wanted[2] or NEVER)
+        every = (
+            config.gen0_every or NEVER,
+            config.gen1_every or NEVER,
+            config.gen2_every or NEVER,
+        )
         kept = schedule_for(every)
         if kept != every:
             logger.warning(
@@ -155,6 +153,7 @@ _lock = threading.RLock()
 # the middle of these, a signal handler or a finalizer, gets past the lock and finds it set.
 _changing = 0
 _hooked = False
+_fork_guard = ForkGuard(_impl.core, lambda: _installed is not None)
 
 
 def install(
@@ -301,7 +300,9 @@ def _hook_into_process() -> None:
     atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
-            before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+            before=_fork_guard.before,
+            after_in_parent=_fork_guard.after_in_parent,
+            after_in_child=_after_fork_in_child,
         )
 
 
@@ -314,49 +315,11 @@ def _at_exit() -> None:
             _lock.release()
 
 
-# A fork in the middle of another thread's collection leaves the child with a collector that never
-# runs again. So from the hook before a fork to those after it no collection starts that we can
-# prevent, boundaries' and automatic ones, and one that is running is waited for. (Forks in several
-# threads add up. An explicit gc.collect() of another thread can still get in between.)
-_forks = 0
-_automatic_gc_held = False
-
-
-def _before_fork() -> None:
-    global _forks, _automatic_gc_held
-    if _installed is None:
-        return
-    _forks += 1
-    _impl.core.hold()
-    if gc.isenabled():
-        _automatic_gc_held = True
-        gc.disable()
-    deadline = time.monotonic() + FORK_WAIT_SECONDS
-    while _impl.core.busy_elsewhere():
-        if time.monotonic() > deadline:
-            with suppress(Exception):
-                logger.warning("forking while a thread collects: the child's GC will not work")
-            return
-        time.sleep(0.0005)
-
-
-def _after_fork() -> None:
-    global _forks, _automatic_gc_held
-    if not _forks:
-        return
-    _forks -= 1
-    _impl.core.release()
-    if not _forks and _automatic_gc_held:
-        _automatic_gc_held = False
-        gc.enable()
-
-
 def _after_fork_in_child() -> None:
-    global _lock, _forks, _changing
+    global _lock, _changing
     if _changing != threading.get_ident():  # a thread that is not in the child
         _lock = threading.RLock()
         _changing = 0
-    _forks = min(_forks, 1)  # ours; those of other threads are not in the child
-    _after_fork()
+    _fork_guard.after_in_child()
     if _installed is not None:
         _installed._after_fork()

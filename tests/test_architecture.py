@@ -18,7 +18,7 @@ LAYERS = [
     {"errors", "histogram", "_protocol", "policy"},
     {"_request", "_fields", "settings", "collectors", "pressure"},
     {"_core", "_pycore", "config"},
-    {"_impl", "monitor"},
+    {"_impl", "fork", "monitor"},
     {"boundary", "reporting"},
     {"controller"},
     {"__init__"},

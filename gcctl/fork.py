@@ -1,0 +1,62 @@
+"""A fork in the middle of another thread's collection leaves the child with a dead collector.
+
+Nothing tells: every later collection in the child returns at once. So from the hook before a fork
+to those after it no collection begins that can be prevented, boundaries' and automatic ones, and
+one that is running is waited for. An explicit `gc.collect()` of another thread can still get in
+between.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from gcctl._protocol import Core
+
+logger = logging.getLogger("gcctl")
+
+WAIT_SECONDS = 5.0
+"""How long a fork waits for another thread's collection to end. Longer than any collection; not for
+ever, because a finalizer in it may be waiting for the thread that forks."""
+
+
+class ForkGuard:
+    """The hooks around forks. Forks that several threads make at once add up."""
+
+    def __init__(self, core: Core, is_installed: Callable[[], bool]) -> None:
+        self._core = core
+        self._is_installed = is_installed
+        self._forks = 0
+        self._automatic_gc_held = False
+
+    def before(self) -> None:
+        if not self._is_installed():
+            return
+        self._forks += 1
+        self._core.hold()
+        if gc.isenabled():
+            self._automatic_gc_held = True
+            gc.disable()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while self._core.busy_elsewhere():
+            if time.monotonic() > deadline:
+                with suppress(Exception):
+                    logger.warning("forking while a thread collects: the child's GC will not work")
+                return
+            time.sleep(0.0005)
+
+    def after_in_parent(self) -> None:
+        if not self._forks:
+            return
+        self._forks -= 1
+        self._core.release()
+        if not self._forks and self._automatic_gc_held:
+            self._automatic_gc_held = False
+            gc.enable()
+
+    def after_in_child(self) -> None:
+        self._forks = min(self._forks, 1)  # ours; those of other threads are not in the child
+        self.after_in_parent()
