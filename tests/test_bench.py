@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,10 @@ NEEDED = ("pyperf", "Cython", "setuptools", "gcctl._core")
 missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/"),
+    pytest.mark.skipif(
+        os.environ.get("GCCTL_IMPL") == "python",
+        reason="measures both twins whichever is asked for: once is enough",
+    ),
     pytest.mark.skipif(bool(missing), reason=f"bench/ needs {', '.join(missing)}"),
 ]
 
