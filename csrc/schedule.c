@@ -1,31 +1,25 @@
 #include "schedule.h"
 
-static void find_nearest(gcctl_schedule *schedule) {
-    schedule->nearest = INT64_MAX;
-    for (int slot = 0; slot < GCCTL_SLOTS; slot++) {
-        if (schedule->at[slot] < schedule->nearest) {
-            schedule->nearest = schedule->at[slot];
-        }
-    }
-}
-
 void gcctl_schedule_set(gcctl_schedule *schedule, const int64_t every[GCCTL_SLOTS]) {
     for (int slot = 0; slot < GCCTL_SLOTS; slot++) {
         schedule->every[slot] = every[slot];
         schedule->at[slot] = every[slot] > 0 ? every[slot] : INT64_MAX;
     }
-    find_nearest(schedule);
+    gcctl_schedule_take(schedule, 0); /* nothing is due, but it finds the nearest */
 }
 
 int gcctl_schedule_take(gcctl_schedule *schedule, int64_t request) {
     int due = 0;
+    int64_t nearest = INT64_MAX;
     for (int slot = 0; slot < GCCTL_SLOTS; slot++) {
-        if (request < schedule->at[slot]) {
-            continue;
+        if (request >= schedule->at[slot]) {
+            due |= 1 << slot;
+            schedule->at[slot] += schedule->every[slot];
         }
-        due |= 1 << slot;
-        schedule->at[slot] += schedule->every[slot];
+        if (schedule->at[slot] < nearest) {
+            nearest = schedule->at[slot];
+        }
     }
-    find_nearest(schedule);
+    schedule->nearest = nearest;
     return due;
 }

@@ -11,6 +11,7 @@ declare that it can do without.
 
 import gc
 
+cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport INT64_MAX, int64_t
 
@@ -45,6 +46,7 @@ cdef enum:
     FULL = 2
 
 
+@cython.final  # its cdef methods are called directly, and inlined
 cdef class Core:
     # The hot path: read or written at every request.
     cdef int64_t requests
