@@ -1,8 +1,9 @@
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from gcctl._protocol import Event, Notify, Orders, Snapshot
 
+@final
 class Core:
     implementation: Literal["c", "python"]
     def __init__(
