@@ -189,10 +189,9 @@ cdef class Core:
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         if self.own_thread != 0:
             return self.own_thread != me
-        if self.external_thread == 0 or self.external_thread == me:
+        if self.external_thread == me:
             return False
-        self._check_external()
-        return self.external_thread != 0
+        return not self._collector_is_free()
 
     def hold(self):
         self.holds += 1
@@ -354,11 +353,11 @@ cdef class Core:
         gcctl_recorder_add(&self.recorder, &event)
         return collected
 
-    cdef int _check_external(self) except -1:
-        """Is the collection of somebody else that we saw begin still running?
+    cdef bint _collector_is_free(self) except -1:
+        """Does a collection run when one is asked for? Not while another does.
 
-        Its end is hidden from us where our callback is taken out of the list, or one before it
-        takes itself out. One of our own, unrecorded, calls no callback while another runs.
+        What our callback saw does not tell: others may run before its start and after its end, and
+        its end is hidden where it is taken out of the list, or one before it takes itself out.
         """
         cdef bint absent = self._position() < 0
         self.own_seen = False
@@ -373,7 +372,7 @@ cdef class Core:
                 del self.callbacks[self._position()]
         if self.own_seen:
             self.external_thread = 0
-        return 0
+        return self.own_seen
 
     cdef int64_t _run_collector(self, int generation) except? -1:
         if self.fake_collect is not None:

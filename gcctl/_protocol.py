@@ -158,9 +158,9 @@ class Core(Protocol):
         """The clock by which pauses are measured."""
 
     def busy_elsewhere(self) -> bool:
-        """True while another thread is, as far as can be told, in the middle of a collection.
+        """True while another thread is in the middle of a collection.
 
-        May run one of generation 0, unrecorded, to find out.
+        Finds out by running one of generation 0, unrecorded.
         """
 
     def hold(self) -> None:

@@ -198,10 +198,9 @@ class Core:
     def busy_elsewhere(self) -> bool:
         if self._own_thread:
             return self._own_thread != get_ident()
-        if self._external_thread in (0, get_ident()):
+        if self._external_thread == get_ident():
             return False
-        self._check_external()
-        return self._external_thread != 0
+        return not self._collector_is_free()
 
     def hold(self) -> None:
         self._holds += 1
@@ -342,8 +341,8 @@ class Core:
         self._record(event, reason)
         return event
 
-    def _check_external(self) -> None:
-        """Is the collection of somebody else that we saw begin still running?"""
+    def _collector_is_free(self) -> bool:
+        """Does a collection run when one is asked for? Not while another does."""
         absent = self._position() < 0
         self._own_seen = False
         self._own_thread = get_ident()
@@ -357,6 +356,7 @@ class Core:
                 del self._callbacks[self._position()]
         if self._own_seen:
             self._external_thread = 0
+        return self._own_seen
 
     def _position(self) -> int:
         """Where our callback is in the list, by identity (others' == may do anything); or -1."""

@@ -41,6 +41,8 @@ class ForkGuard:
             self._automatic_gc_held = True
             gc.disable()
         deadline = time.monotonic() + WAIT_SECONDS
+        # Also lets a collection that was pending run here and now: up to 3.12.2, disable() does not
+        # take it back.
         while self._core.busy_elsewhere():
             if time.monotonic() > deadline:
                 with suppress(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fake_gc import FakeGC
@@ -69,10 +70,22 @@ def ticks(twin: Twin, count: int) -> None:
         twin.core.tick()
 
 
+here = threading.local()
+workers: list[ThreadPoolExecutor] = []
+
+
 def in_thread(work: Callable[[], object]) -> None:
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    """Do it in another thread; always the same one, because a new thread may get the identity of
+    one that has ended, or not, and the cores would then answer differently."""
+    depth = getattr(here, "depth", 0)
+    if depth == len(workers):
+        workers.append(ThreadPoolExecutor(max_workers=1))
+
+    def deeper() -> None:
+        here.depth = depth + 1
+        work()
+
+    workers[depth].submit(deeper).result()
 
 
 few = st.integers(0, 12)
