@@ -305,7 +305,7 @@ cdef class Core:
         return True
 
     cdef int _collect_at_boundary(self, int generation, int reason) except -1:
-        if self.holds or self._collect(generation, reason) == DID_NOT_RUN:
+        if self._collect(generation, reason) == DID_NOT_RUN:
             self.owed = max(self.owed, generation)
             self.act_at = self.requests + 1
             return 0
@@ -320,7 +320,7 @@ cdef class Core:
         cdef gcctl_event event
         cdef int64_t collected = 0
         cdef bint out, watching
-        if self.own_thread != 0:
+        if self.own_thread != 0 or (self.holds and reason <= GCCTL_REASON_EMERGENCY):
             return DID_NOT_RUN
         # With a callback registered, CPython makes a dict for every collection and calls it twice:
         # 240-420 ns that tell us nothing about a collection of our own. So ours is out of the list

@@ -304,7 +304,7 @@ class Core:
         return True
 
     def _collect_at_boundary(self, generation: int, reason: int) -> None:
-        event = None if self._holds else self._collect(generation, reason)
+        event = self._collect(generation, reason)
         if event is None:
             self._owed = max(self._owed, generation)
             self._act_at = self._requests + 1
@@ -317,7 +317,8 @@ class Core:
         callbacks = self._callbacks
         out = False  # our callback is out of the list by our own hand
         me = get_ident()
-        if self._own_thread:  # with the next line one step: nothing is called in between
+        # With the next assignment one step: nothing is called in between.
+        if self._own_thread or (self._holds and reason <= EMERGENCY):
             return None
         self._own_thread = me
         try:
@@ -344,8 +345,11 @@ class Core:
     def _collector_is_free(self) -> bool:
         """Does a collection run when one is asked for? Not while another does."""
         absent = self._position() < 0
+        me = get_ident()
+        if self._own_thread:  # one step, as in _collect
+            return False
+        self._own_thread = me
         self._own_seen = False
-        self._own_thread = get_ident()
         try:
             if absent:
                 self._callbacks.append(self._callback)
