@@ -182,9 +182,6 @@ cdef class Core:
                       for number in range(max(0, recorder.written - GCCTL_RING_SIZE),
                                           recorder.written)])
 
-    def now(self):
-        return self._now()
-
     def busy_elsewhere(self):
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         if self.own_thread != 0:

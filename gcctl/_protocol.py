@@ -154,9 +154,6 @@ class Core(Protocol):
     def events(self) -> tuple[Event, ...]:
         """The last collections, oldest first; at most `RING_SIZE`."""
 
-    def now(self) -> int:
-        """The clock by which pauses are measured."""
-
     def busy_elsewhere(self) -> bool:
         """True while another thread is in the middle of a collection.
 

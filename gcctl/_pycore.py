@@ -192,9 +192,6 @@ class Core:
     def events(self) -> tuple[Event, ...]:
         return tuple(self._events)
 
-    def now(self) -> int:
-        return self._now()
-
     def busy_elsewhere(self) -> bool:
         if self._own_thread:
             return self._own_thread != get_ident()
