@@ -1,11 +1,13 @@
-"""The one extension and its build switch; all metadata is in pyproject.toml.
+"""The two extensions and their build switch; all metadata is in pyproject.toml.
 
-GCCTL_BUILD_EXT=yes (the default) compiles the core and fails where that fails;
+GCCTL_BUILD_EXT=yes (the default) compiles them and fails where that fails;
 GCCTL_BUILD_EXT=no installs the pure-Python twin alone.
 """
 
 import os
 import sys
+from collections.abc import Sequence
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -45,15 +47,20 @@ def extensions() -> list[Extension]:
         sys.exit(f"GCCTL_BUILD_EXT={wanted!r}: expected one of {', '.join(CHOICES)}")
     if wanted == "no":
         return []
-    topics = ("clock", "histogram", "recorder", "schedule")
     return [
-        Extension(
-            "gcctl._core",
-            sources=["gcctl/_core.pyx", *(f"csrc/{topic}.c" for topic in topics)],
-            depends=[f"csrc/{topic}.h" for topic in topics],
-            include_dirs=["csrc"],
-        )
+        extension("_core", "clock", "histogram", "recorder", "schedule", "window"),
+        extension("_memory", "gauge", "memory", libraries=["psapi"] if os.name == "nt" else []),
     ]
+
+
+def extension(name: str, *topics: str, libraries: Sequence[str] = ()) -> Extension:
+    return Extension(
+        f"gcctl.{name}",
+        sources=[f"gcctl/{name}.pyx", *(f"csrc/{topic}.c" for topic in topics)],
+        depends=glob("csrc/*.h"),
+        include_dirs=["csrc"],
+        libraries=list(libraries),
+    )
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})

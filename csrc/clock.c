@@ -42,3 +42,19 @@ int64_t gcctl_clock_now(void) {
 }
 
 #endif
+
+#if defined(CLOCK_MONOTONIC_COARSE)
+
+int64_t gcctl_clock_coarse(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+#else
+
+int64_t gcctl_clock_coarse(void) {
+    return gcctl_clock_now();
+}
+
+#endif

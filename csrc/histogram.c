@@ -31,3 +31,9 @@ static int bucket_of(int64_t ns) {
 void gcctl_histogram_add(gcctl_histogram *histogram, int64_t ns) {
     histogram->count[bucket_of(ns)]++;
 }
+
+void gcctl_histogram_merge(gcctl_histogram *histogram, const gcctl_histogram *more) {
+    for (int bucket = 0; bucket < GCCTL_HISTOGRAM_BUCKETS; bucket++) {
+        histogram->count[bucket] += more->count[bucket];
+    }
+}

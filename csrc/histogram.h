@@ -21,4 +21,6 @@ typedef struct {
 /* Counts a value in nanoseconds; a negative one (a clock set back) counts as 0. */
 void gcctl_histogram_add(gcctl_histogram *histogram, int64_t ns);
 
+void gcctl_histogram_merge(gcctl_histogram *histogram, const gcctl_histogram *more);
+
 #endif

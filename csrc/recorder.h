@@ -12,6 +12,7 @@
 enum {
     GCCTL_REASON_SCHEDULED, /* due at a boundary */
     GCCTL_REASON_EMERGENCY, /* after a failing request */
+    GCCTL_REASON_PRESSURE,  /* memory over its limit */
     GCCTL_REASON_REQUESTED, /* an explicit call of gcctl, such as the final collection */
     GCCTL_REASON_EXTERNAL,  /* automatic, or somebody else's gc.collect() */
     GCCTL_REASONS
@@ -35,6 +36,9 @@ typedef struct {
     int64_t pause_max_ns;
     gcctl_histogram pauses;
 } gcctl_totals;
+
+void gcctl_totals_add(gcctl_totals *totals, const gcctl_event *event);
+void gcctl_totals_merge(gcctl_totals *totals, const gcctl_totals *more);
 
 typedef struct {
     gcctl_totals generation[GCCTL_GENERATIONS];

@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-enum { GCCTL_GENERATIONS = 3, GCCTL_SLOT_REPORT = 3, GCCTL_SLOTS = 4 };
+enum { GCCTL_GENERATIONS = 3, GCCTL_SLOT_REPORT = 3, GCCTL_SLOT_RECYCLE = 4, GCCTL_SLOTS = 5 };
 
-/* One slot per generation and one for the status report. */
+/* One slot per generation, one for the status report, one for advice to recycle the worker. */
 typedef struct {
     int64_t every[GCCTL_SLOTS]; /* requests from one to the next; 0 means never */
     int64_t at[GCCTL_SLOTS];    /* request at which it is due next; INT64_MAX means never */

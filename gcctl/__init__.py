@@ -9,25 +9,40 @@ gcctl.uninstall()            # original settings restored, and verified
 """
 
 from gcctl._protocol import ByReason, Event
+from gcctl.alerts import Alert, AlertCounts
+from gcctl.batch import batch, batched_gc
 from gcctl.boundary import request, run_request, tick
 from gcctl.config import Config
-from gcctl.controller import Controller, install, report, stats, uninstall
+from gcctl.controller import Controller
 from gcctl.errors import ConfigError, GcctlError
-from gcctl.monitor import Alert, Stats
+from gcctl.lifecycle import check_memory, install, report, should_recycle, stats, uninstall
+from gcctl.monitor import CollectionStats, MemorySample, MinuteStats, Stats
+from gcctl.pressure import MemoryEvent
+from gcctl.recycling import RecycleAdvice
 
 __all__ = [
     "Alert",
+    "AlertCounts",
     "ByReason",
+    "CollectionStats",
     "Config",
     "ConfigError",
     "Controller",
     "Event",
     "GcctlError",
+    "MemoryEvent",
+    "MemorySample",
+    "MinuteStats",
+    "RecycleAdvice",
     "Stats",
+    "batch",
+    "batched_gc",
+    "check_memory",
     "install",
     "report",
     "request",
     "run_request",
+    "should_recycle",
     "stats",
     "tick",
     "uninstall",

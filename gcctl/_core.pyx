@@ -17,12 +17,14 @@ from libc.stdint cimport INT64_MAX, int64_t
 
 from gcctl._csrc cimport (
     GCCTL_GENERATIONS, GCCTL_HISTOGRAM_BUCKETS, GCCTL_REASON_EMERGENCY, GCCTL_REASON_EXTERNAL,
-    GCCTL_REASON_SCHEDULED, GCCTL_REASONS, GCCTL_RING_SIZE, GCCTL_SLOT_REPORT, GCCTL_SLOTS,
-    gcctl_clock_now, gcctl_event, gcctl_recorder, gcctl_recorder_add, gcctl_recorder_clear,
-    gcctl_schedule, gcctl_schedule_set, gcctl_schedule_take, gcctl_totals,
+    GCCTL_REASON_PRESSURE, GCCTL_REASON_SCHEDULED, GCCTL_REASONS, GCCTL_RING_SIZE,
+    GCCTL_SLOT_RECYCLE, GCCTL_SLOT_REPORT, GCCTL_SLOTS, gcctl_clock_coarse, gcctl_clock_now,
+    gcctl_event, gcctl_recorder, gcctl_recorder_add, gcctl_recorder_clear, gcctl_schedule,
+    gcctl_schedule_set, gcctl_schedule_take, gcctl_slot, gcctl_totals, gcctl_window,
+    gcctl_window_add, gcctl_window_clear, gcctl_window_sum,
 )
 
-from gcctl._protocol import REASONS, ByReason, Event, GenerationTotals, Snapshot, log_fault
+from gcctl._protocol import REASONS, ByReason, Event, GenerationTotals, Snapshot, Window, log_fault
 from gcctl._request import decorate, make_context
 
 
@@ -52,6 +54,7 @@ cdef class Core:
     cdef int64_t requests
     cdef int64_t in_flight
     cdef int64_t act_at  # requests at which there is something to do; INT64_MAX while stopped
+    cdef int64_t look_at  # clock at which there is; INT64_MAX: never
     cdef object context
 
     cdef bint active
@@ -63,8 +66,11 @@ cdef class Core:
     cdef int64_t max_pause_ns
     cdef int64_t emergency_interval_ns  # -1: none
     cdef int64_t emergency_at  # clock before which there is no further one
+    cdef int64_t look_interval_ns  # -1: none
     cdef gcctl_schedule schedule
     cdef gcctl_recorder recorder
+    cdef gcctl_window window
+    cdef gcctl_event long_pause  # the longest of others not told of yet; of 0 ns: none
     cdef object notify
 
     # The collection that is running, if any. Thread 0 is none.
@@ -81,7 +87,7 @@ cdef class Core:
 
     cdef list callbacks  # gc.callbacks
     cdef object callback  # our entry in it, always this very object
-    cdef bint attached  # it is in the list, or will be when the running collection is over
+    cdef bint joined  # it is in the list, or will be when the running collection is over
 
     implementation = "c"
 
@@ -93,8 +99,9 @@ cdef class Core:
         self.context = make_context(self.enter, self.exit)
         self.notify = None
         self.emergency_interval_ns = -1
+        self.look_interval_ns = -1
         self._clear()
-        self.act_at = INT64_MAX
+        self.act_at = self.look_at = INT64_MAX
 
     def request(self, func=None, /):
         """The context manager of a request; or, given a function, that function as a request."""
@@ -118,41 +125,42 @@ cdef class Core:
             return
         self.in_flight -= 1
         self.requests += 1
-        if self.requests >= self.act_at or exc_type is not None:
+        if self.requests >= self.act_at or exc_type is not None or self._time_to_look():
             self._boundary(exc_type)
 
     def tick(self):
         """A boundary without a context: one unit of work is done."""
         self.requests += 1
-        if self.requests >= self.act_at:
+        if self.requests >= self.act_at or self._time_to_look():
             self._boundary(None)
 
     def start(self, orders, notify):
         cdef int64_t[GCCTL_SLOTS] slots
         slots[0], slots[1], slots[2] = orders.every
         slots[GCCTL_SLOT_REPORT] = orders.report_every
+        slots[GCCTL_SLOT_RECYCLE] = orders.recycle_after
         self.max_pause_ns = orders.max_pause_ns
         self.emergency_interval_ns = orders.emergency_interval_ns
+        self.look_interval_ns = orders.look_interval_ns
         self.external = orders.external
         self.notify = notify
         gcctl_schedule_set(&self.schedule, slots)
         self._clear()
-        self.active = True
-        self.act_at = self.schedule.nearest
-        self.attached = True
+        self._activate()
+        self.joined = True
         if self._position() < 0:
             self.callbacks.append(self.callback)
 
     def stop(self):
         self.active = False
-        self.act_at = INT64_MAX
+        self.act_at = self.look_at = INT64_MAX
         self.notify = None
         cdef Py_ssize_t position = self._position()
         # While we collect, it is out of the list by our own hand.
-        cdef bint as_left = position >= 0 or not self.attached or self.own_thread != 0
+        cdef bint as_left = position >= 0 or not self.joined or self.own_thread != 0
         if position >= 0:
             del self.callbacks[position]
-        self.attached = False
+        self.joined = False
         return as_left
 
     def collect(self, int generation, int reason):
@@ -163,7 +171,9 @@ cdef class Core:
     def snapshot(self):
         # Copied first: making the tuples may itself set off a collection, which would be recorded.
         cdef gcctl_recorder recorder = self.recorder
+        cdef gcctl_slot minute
         cdef int index
+        gcctl_window_sum(&self.window, self._now(), &minute)
         return Snapshot(
             self.requests if self.active else 0,
             self.failures,
@@ -173,6 +183,8 @@ cdef class Core:
             ByReason(*[recorder.by_reason[index] for index in range(GCCTL_REASONS)]),
             tuple([totals_as_tuple(&recorder.generation[index])
                    for index in range(GCCTL_GENERATIONS)]),
+            Window(tuple([minute.collections[index] for index in range(GCCTL_GENERATIONS)]),
+                   totals_as_tuple(&minute.all)),
         )
 
     def events(self):
@@ -181,6 +193,18 @@ cdef class Core:
         return tuple([event_as_tuple(&recorder.ring[number % GCCTL_RING_SIZE])
                       for number in range(max(0, recorder.written - GCCTL_RING_SIZE),
                                           recorder.written)])
+
+    def now(self):
+        return self._now()
+
+    def tell_long_pause(self):
+        cdef gcctl_event event = self.long_pause
+        if event.pause_ns:
+            self.long_pause.pause_ns = 0
+            self._tell("long_pause", event_as_tuple(&event))
+
+    def attached(self):
+        return self._position() >= 0 or self.own_thread != 0
 
     def busy_elsewhere(self):
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
@@ -209,7 +233,7 @@ cdef class Core:
         gcctl_schedule_set(&self.schedule, self.schedule.every)
         self._clear()
         if self.active:
-            self.act_at = self.schedule.nearest
+            self._activate()
 
     def on_gc(self, phase, dict info, /):
         """Our entry in gc.callbacks. No lock, no exception: it runs in the middle of anything."""
@@ -237,7 +261,29 @@ cdef class Core:
             event.generation = <int>generation
             event.reason = GCCTL_REASON_EXTERNAL
             event.in_flight = self.external_in_flight
-            gcctl_recorder_add(&self.recorder, &event)
+            self._record(&event)
+            if event.pause_ns > max(self.max_pause_ns, self.long_pause.pause_ns):
+                self.long_pause = event
+                if self.active:
+                    self.act_at = 0
+
+    cdef int _activate(self) except -1:
+        self.active = True
+        self.act_at = self.schedule.nearest
+        self.look_at = INT64_MAX
+        if self.look_interval_ns >= 0:
+            self.look_at = self._now() + self.look_interval_ns
+
+    cdef inline bint _time_to_look(self) except -1:
+        if self.look_at == INT64_MAX:
+            return False
+        if self.fake_clock is None:
+            return gcctl_clock_coarse() >= self.look_at
+        return self.fake_clock() >= self.look_at
+
+    cdef inline void _record(self, const gcctl_event *event) noexcept:
+        gcctl_recorder_add(&self.recorder, event)
+        gcctl_window_add(&self.window, event)
 
     cdef inline int64_t _now(self) except? -1:
         if self.fake_clock is None:
@@ -251,7 +297,9 @@ cdef class Core:
         self.faults = 0
         self.owed = NONE_DUE
         self.emergency_at = self._now()  # the first may come at once
+        self.long_pause.pause_ns = 0
         gcctl_recorder_clear(&self.recorder)
+        gcctl_window_clear(&self.window)
 
     cdef int _boundary(self, exc_type) except -1:
         """Something may be due at the request that just ended."""
@@ -271,10 +319,19 @@ cdef class Core:
             if self._emergency(exc_type):
                 generation = FULL
                 reason = GCCTL_REASON_EMERGENCY
+        cdef bint look = self._time_to_look()
+        if look:
+            self.look_at = self._now() + self.look_interval_ns
         if generation != NONE_DUE:
             self._collect_at_boundary(generation, reason)
+        if self.long_pause.pause_ns:
+            self.tell_long_pause()
         if due >> GCCTL_SLOT_REPORT & 1:
             self._tell("report", None)
+        if due >> GCCTL_SLOT_RECYCLE & 1:
+            self._tell("recycle", None)
+        if look:
+            self._tell("look", None)
         return 0
 
     cdef int _tell(self, kind, event) except -1:
@@ -317,7 +374,7 @@ cdef class Core:
         cdef gcctl_event event
         cdef int64_t collected = 0
         cdef bint out, watching
-        if self.own_thread != 0 or (self.holds and reason <= GCCTL_REASON_EMERGENCY):
+        if self.own_thread != 0 or (self.holds and reason <= GCCTL_REASON_PRESSURE):
             return DID_NOT_RUN
         # With a callback registered, CPython makes a dict for every collection and calls it twice:
         # 240-420 ns that tell us nothing about a collection of our own. So ours is out of the list
@@ -339,7 +396,7 @@ cdef class Core:
             event.pause_ns = self._now() - event.time_ns
         finally:
             self.own_thread = 0
-            if out and self.attached and self._position() < 0:
+            if out and self.joined and self._position() < 0:
                 self.callbacks.append(self.callback)
         if watching and not self.own_seen:
             return DID_NOT_RUN
@@ -347,7 +404,7 @@ cdef class Core:
         event.generation = generation
         event.reason = reason
         event.collected = collected
-        gcctl_recorder_add(&self.recorder, &event)
+        self._record(&event)
         return collected
 
     cdef bint _collector_is_free(self) except -1:

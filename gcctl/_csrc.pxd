@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 
 cdef extern from "clock.h" nogil:
     int64_t gcctl_clock_now()
+    int64_t gcctl_clock_coarse()
 
 
 cdef extern from "histogram.h" nogil:
@@ -19,6 +20,7 @@ cdef extern from "schedule.h" nogil:
     enum:
         GCCTL_GENERATIONS
         GCCTL_SLOT_REPORT
+        GCCTL_SLOT_RECYCLE
         GCCTL_SLOTS
 
     ctypedef struct gcctl_schedule:
@@ -33,6 +35,7 @@ cdef extern from "recorder.h" nogil:
     enum:
         GCCTL_REASON_SCHEDULED
         GCCTL_REASON_EMERGENCY
+        GCCTL_REASON_PRESSURE
         GCCTL_REASON_EXTERNAL
         GCCTL_REASONS
         GCCTL_RING_SIZE
@@ -60,3 +63,40 @@ cdef extern from "recorder.h" nogil:
 
     void gcctl_recorder_clear(gcctl_recorder *recorder)
     void gcctl_recorder_add(gcctl_recorder *recorder, const gcctl_event *event)
+
+
+cdef extern from "window.h" nogil:
+    ctypedef struct gcctl_slot:
+        int64_t *collections
+        gcctl_totals all
+
+    ctypedef struct gcctl_window:
+        gcctl_slot *slot
+
+    void gcctl_window_clear(gcctl_window *window)
+    void gcctl_window_add(gcctl_window *window, const gcctl_event *event)
+    void gcctl_window_sum(const gcctl_window *window, int64_t now_ns, gcctl_slot *sum)
+
+
+cdef extern from "status.h" nogil:
+    enum:
+        GCCTL_OK
+
+
+cdef extern from "gauge.h" nogil:
+    enum:
+        GCCTL_GAUGE_NUMBER
+        GCCTL_GAUGE_STATM
+        GCCTL_GAUGE_MEMINFO
+
+    ctypedef struct gcctl_gauge:
+        int fd
+
+    int gcctl_gauge_open(gcctl_gauge *gauge, const char *path, int kind)
+    int64_t gcctl_gauge_read(const gcctl_gauge *gauge)
+    void gcctl_gauge_close(gcctl_gauge *gauge)
+
+
+cdef extern from "memory.h" nogil:
+    int64_t gcctl_memory_rss()
+    int gcctl_memory_trim()

@@ -52,6 +52,7 @@ _SIZE_BYTES: Mapping[str, int | Fraction] = {"": 1, "b": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for suffix, base in (("", 1024), ("ib", 1024), ("b", 1000))
 }
+_PARTS: Mapping[str, int | Fraction] = {"%": Fraction(1, 100), "": 1}
 _WORDS: Mapping[str, bool] = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
@@ -112,14 +113,16 @@ def _whole(low: int, high: int, value: Any) -> int:
     return _within(low, value, high)
 
 
-def _duration(limit_ns: int, value: Any) -> float:
+def _duration(low_ns: int, high_ns: int, value: Any) -> float:
     # Whole nanoseconds survive the trip through float seconds up to 52 days.
-    return _within(1, round(_quantity(value, _DURATION_NS)), limit_ns) / NS_PER_S
+    return _within(low_ns, round(_quantity(value, _DURATION_NS)), high_ns) / NS_PER_S
 
 
-def _share(value: Any, units: Mapping[str, int | Fraction], whole: int) -> float:
+def _share(
+    value: Any, units: Mapping[str, int | Fraction], whole: int, *, zero: bool = False
+) -> float:
     share = _quantity(value, units)
-    if not (0 < share <= whole and float(share) > 0):  # its float may be zero
+    if not (0 <= share <= whole and (zero or float(share) > 0)):  # its float may be zero
         raise _RejectedError
     return float(share)
 
@@ -129,6 +132,16 @@ def _memory(value: Any) -> int | str:
         raise _RejectedError("a number means bytes, a share needs its percent sign")
     if type(value) is str and value.endswith("%"):
         return f"{_share(value, {'%': 1}, 100):g}%"
+    return _size(value)
+
+
+def _size(value: Any) -> int:
+    if type(value) is float:
+        raise _RejectedError("a number means bytes, and bytes are whole")
+    if type(value) is str and value.endswith("%"):
+        raise _RejectedError(
+            "a share is not accepted here: it is compared with this process's own resident memory"
+        )
     if type(value) is str and value.isascii():  # lower() makes a plain k of the Kelvin sign
         value = value.lower()
     return _within(1, math.floor(_quantity(value, _SIZE_BYTES)), 2**63 - 1)
@@ -185,9 +198,14 @@ _COUNT = Kind(
     partial(_or_none, "never", partial(_whole, 1, 10**9)),
     'a whole number of requests from 1 to 1000000000, or None ("never")',
 )
+_BUDGET = Kind(
+    partial(_share, units=_PARTS, whole=1), 'a share above 0 and up to 1, such as "1%" or 0.01'
+)
 KINDS: Final[Mapping[str, Kind]] = {
     "policy": Kind(_policy, f"one of {', '.join(sorted(PRESETS))}"),
-    **dict.fromkeys(("gen0_every", "gen1_every", "gen2_every", "report_every"), _COUNT),
+    **dict.fromkeys(
+        ("gen0_every", "gen1_every", "gen2_every", "report_every", "recycle_after_requests"), _COUNT
+    ),
     "automatic_gc": Kind(partial(_or_none, "leave", _flag), 'true, false, or None ("leave")'),
     "thresholds": Kind(
         partial(_or_none, "leave", _thresholds),
@@ -195,20 +213,32 @@ KINDS: Final[Mapping[str, Kind]] = {
         'or None ("leave")',
     ),
     "max_pause": Kind(
-        partial(_duration, _HOUR_NS),
+        partial(_duration, 1, _HOUR_NS),
         'a duration from 1ns to 1h, such as "10ms" or 0.01 (seconds)',
     ),
     "memory_limit": Kind(
         partial(_or_none, "none", _memory),
         'a size of at least 1 byte, such as "1GiB", 1073741824 (bytes) or "80%", or None ("none")',
     ),
-    "gc_budget": Kind(
-        lambda value: _share(value, {"%": Fraction(1, 100), "": 1}, 1),
-        'a share above 0 and up to 1, such as "1%" or 0.01',
+    "check_interval": Kind(
+        partial(_duration, 10**6, _HOUR_NS),
+        'a duration from 1ms to 1h, such as "100ms" or 0.1 (seconds)',
+    ),
+    **dict.fromkeys(("pressure_budget", "gc_budget"), _BUDGET),
+    "max_collections_per_minute": _COUNT._replace(
+        accepted='a whole number from 1 to 1000000000, or None ("never")'
     ),
     "emergency_interval": Kind(
-        partial(_or_none, "never", partial(_duration, 24 * _HOUR_NS)),
+        partial(_or_none, "never", partial(_duration, 1, 24 * _HOUR_NS)),
         'a duration from 1ns to 24h, such as "10s" or 10 (seconds), or None ("never")',
+    ),
+    "recycle_above": Kind(
+        partial(_or_none, "none", _size),
+        'a size of at least 1 byte, such as "1GiB" or 1073741824 (bytes), or None ("none")',
+    ),
+    "recycle_jitter": Kind(
+        partial(_share, units=_PARTS, whole=1, zero=True),
+        'a share from 0 up to 1, such as "10%" or 0.1',
     ),
     "final_collection": FLAG,
     "monitoring": FLAG,
@@ -226,7 +256,9 @@ _SOURCE_NAMES: Final[dict[str, tuple[str, Kind]]] = {
     ),
     "max_gc_pause_ms": (
         "max_pause",
-        Kind(partial(_in_unit, "ms", partial(_duration, _HOUR_NS)), "a number of ms, at most 1h"),
+        Kind(
+            partial(_in_unit, "ms", partial(_duration, 1, _HOUR_NS)), "a number of ms, at most 1h"
+        ),
     ),
     "enable_monitoring": ("monitoring", FLAG),
 }

@@ -6,13 +6,16 @@ Times and durations are nanoseconds of the monotonic clock, as `int`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, Protocol
 
 GENERATIONS = 3
 RING_SIZE = 256
 """How many of the last events are kept."""
+
+MAX_TRIPS = 16
+"""How many amounts of memory can be watched at once: more than a path has limited groups."""
 
 NEVER = 0
 """As a number of requests between two collections: not on any schedule."""
@@ -26,8 +29,10 @@ class ByReason(NamedTuple):
     """Due at a boundary."""
     emergency: int = 0
     """After a failing request."""
+    pressure: int = 0
+    """Because memory was over its limit."""
     requested: int = 0
-    """By an explicit call of gcctl, such as the final collection."""
+    """By an explicit call of gcctl: the end of a batch, the final collection."""
     external: int = 0
     """Automatic, or somebody else's `gc.collect()`."""
 
@@ -42,10 +47,14 @@ class Orders(NamedTuple):
     """Requests between two collections of generation 0, 1 and 2."""
     report_every: int = NEVER
     """Requests between two status reports."""
+    recycle_after: int = NEVER
+    """Requests after which to advise that the worker be recycled."""
+    look_interval_ns: int = -1
+    """Shortest time between two boundaries at which memory and settings are looked at; -1: none."""
     emergency_interval_ns: int = -1
     """Shortest time between two collections for failing requests; -1: none."""
     max_pause_ns: int = (1 << 63) - 1
-    """What pause of a boundary is to be told of: any longer one."""
+    """What pause is to be told of: any longer one."""
     external: bool = True
     """Whether to record the collections that others cause."""
 
@@ -68,13 +77,22 @@ class Event(NamedTuple):
 class GenerationTotals(NamedTuple):
     """All collections of one generation since the start."""
 
-    collections: int
-    collected: int
-    pause_total_ns: int
-    pause_max_ns: int
-    pauses: tuple[tuple[int, int], ...]
+    collections: int = 0
+    collected: int = 0
+    pause_total_ns: int = 0
+    pause_max_ns: int = 0
+    pauses: tuple[tuple[int, int], ...] = ()
     """The histogram: (bucket, count) of each bucket that is not empty, in ascending order; what a
     bucket stands for is in `gcctl.histogram`."""
+
+
+class Window(NamedTuple):
+    """The collections of the last minute: of 55 to 60 seconds, or since the start."""
+
+    collections: tuple[int, int, int] = (0, 0, 0)
+    """Of each generation."""
+    totals: GenerationTotals = GenerationTotals()
+    """Of all generations together."""
 
 
 class Snapshot(NamedTuple):
@@ -93,11 +111,14 @@ class Snapshot(NamedTuple):
     by_reason: ByReason
     """Collections per reason."""
     generations: tuple[GenerationTotals, ...]
+    last_minute: Window
 
 
-Notify = Callable[[Literal["report", "long_pause"], Event | None], object]
-"""What a core calls, outside any collection, when a status report is due or a collection of its own
-has paused a boundary for longer than allowed. What it raises is a fault."""
+Kind = Literal["long_pause", "report", "recycle", "look"]
+Notify = Callable[[Kind, Event | None], object]
+"""What a core calls at a boundary, outside any collection: when one has paused the process for
+longer than allowed (with the event), when a status report or advice to recycle is due, and when it
+is time to look at memory and settings. What it raises is a fault."""
 
 
 class Core(Protocol):
@@ -154,6 +175,15 @@ class Core(Protocol):
     def events(self) -> tuple[Event, ...]:
         """The last collections, oldest first; at most `RING_SIZE`."""
 
+    def now(self) -> int:
+        """The monotonic clock."""
+
+    def tell_long_pause(self) -> None:
+        """Tell now of a long pause that others have caused, not only at the next boundary."""
+
+    def attached(self) -> bool:
+        """Whether our gc callback is where it belongs."""
+
     def busy_elsewhere(self) -> bool:
         """True while another thread is in the middle of a collection.
 
@@ -168,6 +198,40 @@ class Core(Protocol):
 
     def after_fork(self) -> None:
         """In the child: clean counters, no requests in flight, everything due counted anew."""
+
+
+class Trip(NamedTuple):
+    """An amount of memory that is to be known when it is passed."""
+
+    kind: Literal["rss", "number", "meminfo"]
+    """This process's resident set, or what a file of the kernel holds: one number of bytes, or the
+    fields of /proc/meminfo (total less available)."""
+    path: str
+    """The file; "" for the resident set."""
+    above_bytes: int
+
+
+class Memory(Protocol):
+    """This process's memory and the groups it is in, read through descriptors kept open."""
+
+    def rss(self) -> int:
+        """Resident set size in bytes; -1 where this twin cannot tell on this system."""
+
+    def watch(self, trips: Sequence[Trip]) -> None:
+        """What `over` is to look at from now on. Raises ValueError for more than `MAX_TRIPS`."""
+
+    def over(self) -> bool:
+        """Whether any of them is passed, or cannot be read."""
+
+    def trim(self) -> bool:
+        """Give freed memory back to the system, with the GIL released; False where that cannot be
+        done here."""
+
+    def close(self) -> None:
+        """Close the descriptors. They are opened again when they are needed."""
+
+    def after_fork(self) -> None:
+        """In the child: what was open spoke of the parent."""
 
 
 def log_fault() -> None:

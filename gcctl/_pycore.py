@@ -24,9 +24,11 @@ from gcctl._protocol import (
     ByReason,
     Event,
     GenerationTotals,
+    Kind,
     Notify,
     Orders,
     Snapshot,
+    Window,
     log_fault,
 )
 from gcctl._request import RequestContext, decorate, make_context
@@ -34,13 +36,14 @@ from gcctl._request import RequestContext, decorate, make_context
 NONE_DUE = -1
 DID_NOT_RUN = -1
 FULL = 2
-SCHEDULED, EMERGENCY, _, EXTERNAL = range(len(REASONS))
+SCHEDULED, EMERGENCY, PRESSURE, _, EXTERNAL = range(len(REASONS))
 NEVER_DUE = (1 << 63) - 1
 NOT_GIVEN = object()
 
 
 class Schedule:
-    """When is what due, counted in requests: one slot per generation and one for the report.
+    """When is what due, counted in requests: one slot per generation, one for the report, one for
+    advice to recycle.
 
     Without state, unlike the one in C, for two threads may ask at once. Each number of a request is
     asked about by one thread only, so nothing is due twice.
@@ -80,11 +83,55 @@ class Totals:
         bucket = histogram.bucket_of(event.pause_ns)
         self.pauses[bucket] += 1
 
+    def merge(self, more: Totals) -> None:
+        self.collections += more.collections
+        self.collected += more.collected
+        self.pause_total_ns += more.pause_total_ns
+        self.pause_max_ns = max(self.pause_max_ns, more.pause_max_ns)
+        self.pauses = [a + b for a, b in zip(self.pauses, more.pauses, strict=True)]
+
     def as_tuple(self) -> GenerationTotals:
         pauses = tuple((bucket, count) for bucket, count in enumerate(self.pauses) if count)
         return GenerationTotals(
             self.collections, self.collected, self.pause_total_ns, self.pause_max_ns, pauses
         )
+
+
+class Slot:
+    """The collections of a few seconds."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number  # time in units of the slot's length
+        self.collections = [0] * GENERATIONS
+        self.all = Totals()
+
+
+class TheLastMinute:
+    """Slots that are replaced in turn, as in csrc/window.h."""
+
+    SLOTS = 12
+    SLOT_NS = 5 * 10**9
+
+    def __init__(self) -> None:
+        self.slots = [Slot(0) for _ in range(self.SLOTS)]
+
+    def add(self, event: Event) -> None:
+        number = event.time_ns // self.SLOT_NS
+        slot = self.slots[number % self.SLOTS]
+        if slot.number != number:
+            slot = self.slots[number % self.SLOTS] = Slot(number)
+        slot.collections[event.generation] += 1
+        slot.all.add(event)
+
+    def sum(self, now_ns: int) -> Window:
+        now = now_ns // self.SLOT_NS
+        collections, totals = [0] * GENERATIONS, Totals()
+        for slot in self.slots:
+            if now - self.SLOTS < slot.number <= now:
+                collections = [a + b for a, b in zip(collections, slot.collections, strict=True)]
+                totals.merge(slot.all)
+        young, middle, old = collections
+        return Window((young, middle, old), totals.as_tuple())
 
 
 class Core:
@@ -95,7 +142,7 @@ class Core:
         self._now = clock or time.perf_counter_ns
         self._callbacks: list[Any] = gc.callbacks if callbacks is None else callbacks
         self._callback = self.on_gc  # always this very object
-        self._attached = False
+        self._joined = False
         self._context = make_context(self.enter, self.exit)
         self._in_flight = 0
         self._requests = 0
@@ -105,13 +152,16 @@ class Core:
         self._notify: Notify | None = None
         self._max_pause_ns = 0
         self._emergency_interval_ns = -1
-        self._schedule = Schedule((0, 0, 0, 0))
+        self._look_interval_ns = -1
+        self._look_at = NEVER_DUE
+        self._schedule = Schedule((0, 0, 0, 0, 0))
         self._own_thread = 0
         self._own_seen = False  # our callback saw our own collection start: it did run
         self._external_thread = 0
         self._external_start_ns = 0
         self._external_in_flight = 0
         self._holds = 0
+        self._long_pause: Event | None = None  # the longest of others not told of yet
         self._clear()
 
     def request(self, func: Any = None, /) -> Any:
@@ -133,36 +183,36 @@ class Core:
             return
         self._in_flight -= 1
         self._requests = request = self._requests + 1
-        if request >= self._act_at or exc_type is not None:
+        if request >= self._act_at or exc_type is not None or self._time_to_look():
             self._boundary(request, exc_type)
 
     def tick(self) -> None:
         self._requests = request = self._requests + 1
-        if request >= self._act_at:
+        if request >= self._act_at or self._time_to_look():
             self._boundary(request, None)
 
     def start(self, orders: Orders, notify: Notify) -> None:
         self._max_pause_ns = orders.max_pause_ns
         self._emergency_interval_ns = orders.emergency_interval_ns
+        self._look_interval_ns = orders.look_interval_ns
         self._external = orders.external
         self._notify = notify
-        self._schedule = Schedule((*orders.every, orders.report_every))
+        self._schedule = Schedule((*orders.every, orders.report_every, orders.recycle_after))
         self._clear()
-        self._active = True
-        self._act_at = self._schedule.nearest(0)
-        self._attached = True
+        self._activate()
+        self._joined = True
         if self._position() < 0:
             self._callbacks.append(self._callback)
 
     def stop(self) -> bool:
         self._active = False
-        self._act_at = NEVER_DUE
+        self._act_at = self._look_at = NEVER_DUE
         self._notify = None
         position = self._position()
-        as_left = position >= 0 or not self._attached or self._own_thread != 0
+        as_left = position >= 0 or not self._joined or self._own_thread != 0
         if position >= 0:
             del self._callbacks[position]
-        self._attached = False
+        self._joined = False
         return as_left
 
     def collect(self, generation: int, reason: int) -> int:
@@ -184,6 +234,7 @@ class Core:
                 self._faults,
                 ByReason(*self._by_reason),
                 tuple(totals.as_tuple() for totals in self._totals),
+                self._last_minute.sum(self._now()),
             )
             if recorded == sum(total.collections for total in snapshot.generations):
                 break
@@ -191,6 +242,17 @@ class Core:
 
     def events(self) -> tuple[Event, ...]:
         return tuple(self._events)
+
+    def now(self) -> int:
+        return int(self._now())
+
+    def tell_long_pause(self) -> None:
+        event, self._long_pause = self._long_pause, None
+        if event is not None:
+            self._tell("long_pause", event)
+
+    def attached(self) -> bool:
+        return self._position() >= 0 or self._own_thread != 0
 
     def busy_elsewhere(self) -> bool:
         if self._own_thread:
@@ -217,7 +279,7 @@ class Core:
         self._schedule = Schedule(self._schedule.every)
         self._clear()
         if self._active:
-            self._act_at = self._schedule.nearest(0)
+            self._activate()
 
     def on_gc(self, phase: str, info: dict[str, int], /) -> None:
         """Our entry in gc.callbacks. No lock, no exception: it runs in the middle of anything."""
@@ -242,6 +304,21 @@ class Core:
             reason = REASONS[EXTERNAL]
             event = Event(start_ns, pause_ns, generation, collected, reason, in_flight)
             self._record(event, EXTERNAL)
+            known = self._long_pause.pause_ns if self._long_pause is not None else 0
+            if pause_ns > self._max_pause_ns and pause_ns > known:
+                self._long_pause = event
+                if self._active:
+                    self._act_at = 0
+
+    def _activate(self) -> None:
+        self._active = True
+        self._act_at = self._schedule.nearest(0)
+        self._look_at = NEVER_DUE
+        if self._look_interval_ns >= 0:
+            self._look_at = self._now() + self._look_interval_ns
+
+    def _time_to_look(self) -> bool:
+        return self._look_at != NEVER_DUE and self._now() >= self._look_at
 
     def _clear(self) -> None:
         self._requests = 0
@@ -251,19 +328,22 @@ class Core:
         self._faults = 0
         self._owed = NONE_DUE
         self._emergency_at = self._now()
+        self._long_pause = None
+        self._last_minute = TheLastMinute()
         self._by_reason = [0] * len(REASONS)
         self._totals = [Totals() for _ in range(GENERATIONS)]
         self._events: deque[Event] = deque(maxlen=RING_SIZE)
 
     def _record(self, event: Event, reason: int) -> None:
         self._totals[event.generation].add(event)
+        self._last_minute.add(event)
         self._by_reason[reason] += 1
         self._events.append(event)
 
     def _boundary(self, request: int, exc_type: Any) -> None:
         if not self._active:
             return
-        *generations, report = self._schedule.due(request)
+        *generations, report, recycle = self._schedule.due(request)
         # Another thread may have put a later one; an earlier one only costs a look.
         self._act_at = self._schedule.nearest(request)
         generation, self._owed = self._owed, NONE_DUE
@@ -275,12 +355,20 @@ class Core:
             self._failures += 1
             if self._emergency(exc_type):
                 generation, reason = FULL, EMERGENCY
+        look = self._time_to_look()
+        if look:
+            self._look_at = self._now() + self._look_interval_ns
         if generation != NONE_DUE:
             self._collect_at_boundary(generation, reason)
+        self.tell_long_pause()
         if report:
             self._tell("report", None)
+        if recycle:
+            self._tell("recycle", None)
+        if look:
+            self._tell("look", None)
 
-    def _tell(self, kind: Literal["report", "long_pause"], event: Event | None) -> None:
+    def _tell(self, kind: Kind, event: Event | None) -> None:
         notify = self._notify
         if notify is None:
             return
@@ -315,7 +403,7 @@ class Core:
         out = False  # our callback is out of the list by our own hand
         me = get_ident()
         # With the next assignment one step: nothing is called in between.
-        if self._own_thread or (self._holds and reason <= EMERGENCY):
+        if self._own_thread or (self._holds and reason <= PRESSURE):
             return None
         self._own_thread = me
         try:
@@ -330,7 +418,7 @@ class Core:
             pause_ns = self._now() - time_ns
         finally:
             self._own_thread = 0
-            if out and self._attached and self._position() < 0:
+            if out and self._joined and self._position() < 0:
                 callbacks.append(self._callback)
         if watching and not self._own_seen:
             return None

@@ -111,6 +111,11 @@ class Config(Values):
         return round(self.max_pause * NS_PER_S)
 
     @property
+    def check_interval_ns(self) -> int:
+        """`check_interval` in whole nanoseconds."""
+        return round(self.check_interval * NS_PER_S)
+
+    @property
     def emergency_interval_ns(self) -> int | None:
         """`emergency_interval` in whole nanoseconds; None: no emergency collections."""
         interval = self.emergency_interval

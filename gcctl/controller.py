@@ -1,80 +1,134 @@
-"""The lifecycle: install, follow forks, roll back. At most one controller is installed."""
+"""One installation of gcctl: what it sets up, what it does at boundaries, what it puts back."""
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
-import sys
-import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from gcctl import _impl, reporting
-from gcctl._protocol import NEVER, REASONS, Event, Orders
+from gcctl._protocol import NEVER, REASONS, Core, Event, Kind, Memory, Orders, log_fault
+from gcctl.alerts import AlertKind
+from gcctl.batch import batches
 from gcctl.collectors import COLLECTOR, schedule_for
-from gcctl.config import Config, disabled
-from gcctl.errors import GcctlError
-from gcctl.fork import ForkGuard
-from gcctl.monitor import Monitor, Stats, make_stats
-from gcctl.pressure import rss_bytes
-from gcctl.settings import NotRestoredError, Rollback
+from gcctl.config import Config
+from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
+from gcctl.pressure import Listener, MemoryEvent, Pressure, Used, limit_for, rss_bytes
+from gcctl.recycling import RecycleAdvice, Recycling
+from gcctl.settings import Rollback, Watch
+from gcctl.units import size
 
 logger = logging.getLogger("gcctl")
 
 FULL = 2
+PRESSURE = REASONS.index("pressure")
 REQUESTED = REASONS.index("requested")
 
+FREQUENCY_NS = 10**9
+"""Collections are counted for the alert `gc_frequency` at most this often."""
 
-EXIT_WAIT_SECONDS = 5.0
-"""How long the exit of the process waits for another thread's install() or uninstall()."""
+DELIVERY_SECONDS = 1.0
+"""How long uninstalling waits for callbacks that have not been called yet."""
+
+C = TypeVar("C", bound=Callable[..., object])
 
 
 class Controller:
     """One installation of gcctl, as `install()` returns it; a context manager that uninstalls."""
 
-    def __init__(self, config: Config, installed_at: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        installed_at: str,
+        uninstall: Callable[[Controller], None],
+        *,
+        core: Core = _impl.core,
+        memory: Memory = _impl.memory,
+    ) -> None:
         self.config = config
         self.installed_at = installed_at
         """Where `install()` was called from, for the error that a second call gets."""
-        self._core = _impl.core
-        self._monitor = Monitor(config.max_pause_ns)
+        self.installed = False
+        """Set by whoever installs."""
+        self._uninstall = uninstall
+        self._core = core
+        self._memory = memory
+        self._monitor = Monitor(core.now())
+        self._recycling = Recycling(
+            config.recycle_after_requests, config.recycle_above, config.recycle_jitter
+        )
+        self._pressure: Pressure | None = None
+        self._watch: Watch | None = None
         self._rollback = Rollback()
         self._final: Stats | None = None
         self._notes: list[str] = []
-        self._cancelled = False
-
-    @property
-    def installed(self) -> bool:
-        return _installed is self
+        self._faults = 0
+        self._frequency_at = core.now()
 
     def stats(self) -> Stats:
         """The statistics now; once uninstalled, those of that moment."""
         if self._final is not None or not self.installed:
             return self._final or Stats()
-        return make_stats(
-            self._core.snapshot(),
+        try:
+            self._observe()
+        except Exception:
+            self._fault()
+        pressure, now = self._pressure, self._core.now()
+        counters = core_counters(self._core.snapshot())
+        return Stats(
+            **counters | {"faults": counters["faults"] + self._faults},
+            **self._monitor.counters(now, pressure.used() if pressure else None),
             policy=self.config.policy,
             implementation=self._core.implementation,
-            rss_bytes=rss_bytes(),
-            alerts=self._monitor.alerts,
+            rss_bytes=rss_bytes(self._memory),
+            high_memory=pressure.high if pressure else False,
+            high_memory_events=pressure.entries if pressure else 0,
+            memory_stalled_share=pressure.stalled if pressure else 0.0,
+            recycle_advice=self._recycling.advice,
         )
 
     def events(self) -> tuple[Event, ...]:
         """The last collections, oldest first; at most 256. Empty once uninstalled."""
         return self._core.events() if self.installed else ()
 
-    def report(self) -> str:
-        """The statistics for people, over several lines."""
-        return reporting.full(self.stats())
+    def report(self, format: Literal["text", "json"] = "text") -> str:
+        """As `gcctl.report()`, of this controller."""
+        return reporting.render(format, self.stats(), self.config, self.events())
+
+    def check_memory(self) -> bool:
+        """As `gcctl.check_memory()`; False when this controller is not the installed one."""
+        pressure = self._pressure
+        if pressure is None or not self.installed:
+            return False
+        try:
+            return pressure.check()
+        except Exception:
+            self._fault()
+            return pressure.high
+
+    @property
+    def recycle_advice(self) -> RecycleAdvice | None:
+        """Why this worker should be replaced after the request in hand; None: it should not."""
+        return self._recycling.advice
+
+    def on_alert(self, callback: C) -> C:
+        """Have `callback(alert)` called with each `Alert`. Usable as a decorator.
+
+        It is called in a thread of its own and can neither break nor slow a request: what it raises
+        is logged, and while it blocks, the oldest of more than 64 alerts that wait are dropped.
+        """
+        self._monitor.alerts.add_callback(callback)
+        return callback
+
+    def on_recycle(self, callback: C) -> C:
+        """Have `callback(advice)` called with the `RecycleAdvice`, once, in a thread of its own."""
+        self._recycling.add_callback(callback)
+        return callback
 
     def uninstall(self) -> None:
         """As `gcctl.uninstall()`; does nothing when this controller is not the installed one."""
-        with _lock:
-            if self.installed:
-                uninstall()
+        self._uninstall(self)
 
     def __enter__(self) -> Controller:
         return self
@@ -87,31 +141,57 @@ class Controller:
     ) -> None:
         self.uninstall()
 
+    # What lifecycle.py has it do, in this order.
+
     def _start(self) -> None:
+        config = self.config
+        self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
+        orders = self._orders()
+        if (orders.every[0], orders.every[1]) != (config.gen0_every or 0, config.gen1_every or 0):
+            logger.warning(
+                "on a %s build every collection is full: young ones are left out", COLLECTOR
+            )
+        self._core.start(orders, self._notify)
+        if config.monitoring:
+            self._watch = Watch(self._core.attached)
+        if config.memory_limit is not None:
+            self._pressure = Pressure(
+                limit_for(config.memory_limit, self._rss),
+                config.pressure_budget,
+                self._memory,
+                collect=lambda generation: self._core.collect(generation, PRESSURE),
+                now=self._core.now,
+                rss=self._rss,
+                listener=Listener(
+                    self._on_high_memory, self._on_memory_event, self._on_memory_exhausted
+                ),
+            )
+            for warning in self._pressure.doubts():
+                logger.warning("%s", warning)
+        batches.installed(self.check_memory if self._pressure else None, config.check_interval)
+
+    def _orders(self) -> Orders:
         config = self.config
         every = (
             config.gen0_every or NEVER,
             config.gen1_every or NEVER,
             config.gen2_every or NEVER,
         )
-        kept = schedule_for(every)
-        if kept != every:
-            logger.warning(
-                "on a %s build every collection is full: young ones are left out", COLLECTOR
-            )
-        self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         emergency = config.emergency_interval_ns
-        orders = Orders(
-            every=kept,
+        look = config.monitoring or config.memory_limit is not None
+        return Orders(
+            every=schedule_for(every),
             report_every=config.report_every or NEVER,
+            recycle_after=self._recycling.after_requests or NEVER,
             emergency_interval_ns=-1 if emergency is None else emergency,
+            look_interval_ns=config.check_interval_ns if look or config.recycle_above else -1,
             max_pause_ns=config.max_pause_ns,
             external=config.monitoring,
         )
-        self._core.start(orders, self._notify)
 
     def _finish(self) -> None:
         """The last collection and the last statistics."""
+        batches.uninstalled()
         collected = 0
         if self.config.final_collection:
             collected = self._core.collect(FULL, REQUESTED)
@@ -124,202 +204,93 @@ class Controller:
 
     def _restore(self) -> None:
         """Everything back as it was. To be called again where it was interrupted."""
+        batches.uninstalled()
         if not self._core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
         for drift in self._rollback.undo():
             self._notes.append(f"gc settings left as they are: {drift}")
+        self._memory.close()
 
     def _log_end(self) -> None:
         for found in self._notes:
             logger.warning("%s", found)
         if self._final is not None:
             logger.info("uninstalled: %s", reporting.line(self._final))
-
-    def _notify(self, kind: Literal["report", "long_pause"], event: Event | None) -> None:
-        if event is None:
-            logger.info("%s", reporting.line(self.stats()))
-        elif self.config.monitoring:
-            self._monitor.long_pause(event)
+        self._monitor.alerts.finish(DELIVERY_SECONDS)
+        self._recycling.finish(DELIVERY_SECONDS)
 
     def _after_fork(self) -> None:
-        self._monitor.clear()
+        self._monitor.after_fork(self._core.now())
+        self._recycling.after_fork()
+        self._faults = 0
+        if self._pressure is not None:
+            self._pressure.after_fork()
+        # Once more, for this worker has drawn a number of requests of its own.
+        self._core.start(self._orders(), self._notify)
 
+    # What happens at boundaries, and what comes of it.
 
-# One per process, because the interpreter has one collector and one set of settings. Written only
-# with _lock held; _installed is read without it, as one reference.
-_installed: Controller | None = None
-_lock = threading.RLock()
-# The thread that is inside install() or uninstall(), or 0. Only code that the interpreter calls in
-# the middle of these, a signal handler or a finalizer, gets past the lock and finds it set.
-_changing = 0
-_hooked = False
-_fork_guard = ForkGuard(_impl.core, lambda: _installed is not None)
-
-
-def install(
-    policy: str | None = None,
-    *,
-    config: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None,
-    **overrides: Any,
-) -> Controller:
-    """Take over this process's garbage collection.
-
-    `policy` is the name of a preset (None: the config's, else "production"); `config` a Config, a
-    mapping or the path of a TOML file; `overrides` are fields of Config. Arguments beat environment
-    variables, which beat the file, which beats the preset.
-
-    Raises ConfigError for a value that is not accepted and GcctlError when gcctl is installed
-    already; the interpreter is then as it was. With `GCCTL_DISABLE=1` it does nothing but log that,
-    and returns a controller that is not installed.
-    """
-    if disabled():
-        logger.warning("disabled by GCCTL_DISABLE: nothing is installed")
-        return Controller(Config(policy="off"), "nowhere")
-    return install_config(Config.resolve(policy, config, overrides), _caller())
-
-
-def install_config(config: Config, installed_at: str) -> Controller:
-    """As `install()`, of a configuration that is not to be resolved any further."""
-    global _installed, _changing
-    me = threading.get_ident()
-    with _lock:
-        if _changing:  # with the next line one step, between which no signal is looked for
-            raise GcctlError(
-                "install() in the middle of install() or uninstall(): "
-                "a signal handler or a finalizer cannot change the controller at this moment"
-            )
-        _changing = me
-        try:
-            _demand_gil()
-            if _installed is not None:
-                raise GcctlError(
-                    f"gcctl is already installed: policy {_installed.config.policy!r}, at "
-                    f"{_installed.installed_at}; call gcctl.uninstall() first"
-                )
-            controller = Controller(config, installed_at)
-            _installed = controller  # before anything is changed, so that it is undone
-            _start(controller)
-        finally:
-            _changing = 0
-    core = f"{_impl.core.implementation} core ({_impl.reason})"
-    logger.info("installed: policy %s, %s", config.policy, core)
-    return controller
-
-
-def _demand_gil() -> None:
-    # Both cores count on it. A free-threaded build switches it back on when it imports the compiled
-    # one, unless it was told not to.
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        raise GcctlError("gcctl needs the GIL, which is off in this process: set PYTHON_GIL=1")
-
-
-def _start(controller: Controller) -> None:
-    """Start it, or put everything back."""
-    try:
-        _hook_into_process()
-        controller._start()
-        if controller._cancelled:
-            raise GcctlError("gcctl was uninstalled while it was being installed")
-    except BaseException:
-        _put_back(controller)
-        raise
-
-
-def uninstall() -> None:
-    """Put the interpreter's GC settings back as `install()` found them, and verify it.
-
-    A setting that somebody else has changed since is left as it is and logged. Does nothing when
-    nothing is installed. Raises GcctlError when a setting cannot be restored.
-    """
-    global _changing
-    me = threading.get_ident()
-    with _lock:
-        if _changing:  # with the assignment below one step
-            if _installed is not None:
-                _installed._cancelled = True  # install() gives up; uninstall() is at it anyway
-            return
-        _changing = me
-        try:
-            controller = _installed
-            if controller is None:
-                return
+    def _notify(self, kind: Kind, event: Event | None) -> None:
+        if kind == "report":
+            logger.info("%s", reporting.line(self.stats()))
+        elif kind == "recycle":
+            served = f"{self._core.snapshot().requests:,} requests served"
+            self._recycling.advise("requests", served)
+        elif kind == "look":
             try:
-                controller._finish()
+                self._observe()
             finally:
-                _put_back(controller)
-        finally:
-            _changing = 0
-    with suppress(Exception):  # all is done: a broken logging setup must not look like a failure
-        controller._log_end()
+                if self._pressure is not None:
+                    self._pressure.look()
+        elif event is not None:
+            message = long_pause_message(event, self.config.max_pause_ns)
+            self._alert("long_gc_pause", event.time_ns, message)
 
+    def _observe(self) -> None:
+        """Look at memory and settings; collects nothing."""
+        now, rss = self._core.now(), self._rss()
+        self._monitor.sample(now, rss)
+        above = self._recycling.above_bytes
+        if above is not None and rss > above:
+            self._recycling.advise("rss", f"RSS {size(rss)}, over {size(above)}")
+        self._core.tell_long_pause()
+        if self._watch is not None:
+            for change in self._watch.changes():
+                self._alert("gc_settings_changed", now, f"somebody changed the GC: {change}")
+        if now >= self._frequency_at:
+            self._frequency_at = now + FREQUENCY_NS
+            self._count_collections(now)
 
-def _put_back(controller: Controller) -> None:
-    """Restore the settings; again from the start where a signal that raises gets in between.
+    def _count_collections(self, now: int) -> None:
+        most = self.config.max_collections_per_minute
+        if most is None or not self.config.monitoring:
+            return
+        _, middle, old = self._core.snapshot().last_minute.collections
+        if middle + old > most:
+            message = (
+                f"{middle + old:,} collections of generations 1 and 2 in the last minute "
+                f"({middle:,} and {old:,}), over max_collections_per_minute {most:,}"
+            )
+            self._alert("gc_frequency", now, message)
 
-    Should that be interrupted too, the controller stays installed, and the exit of the process or
-    another call completes it.
-    """
-    global _installed
-    try:
-        controller._restore()
-    except NotRestoredError:  # tried in full
-        _installed = None
-        raise
-    except BaseException:
-        controller._restore()
-        _installed = None
-        raise
-    _installed = None
+    def _alert(self, kind: AlertKind, time_ns: int, message: str) -> None:
+        if self.config.monitoring:
+            self._monitor.alerts.add(kind, time_ns, message)
 
+    def _on_high_memory(self, time_ns: int, message: str) -> None:
+        self._alert("high_memory", time_ns, message)
 
-def stats() -> Stats:
-    """The statistics of the installed controller; all zero when there is none."""
-    controller = _installed
-    return controller.stats() if controller is not None else Stats()
+    def _on_memory_event(self, event: MemoryEvent) -> None:
+        self._monitor.memory_event(event)
+        logger.info("collected for memory pressure: %s", event)
 
+    def _on_memory_exhausted(self, used: Used) -> None:
+        self._recycling.advise("memory_limit", f"collecting does not help: {used}")
 
-def report() -> str:
-    """The statistics for people, over several lines."""
-    return reporting.full(stats())
+    def _rss(self) -> int:
+        return rss_bytes(self._memory)
 
-
-def _caller() -> str:
-    """File and line that called install(), as a traceback would name them."""
-    frame = sys._getframe(1).f_back
-    if frame is None:  # a thread, or a host program, that calls install() itself
-        return "an unknown place"
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _hook_into_process() -> None:
-    """At exit and at fork; once, for such hooks cannot be taken back, and look for themselves."""
-    global _hooked
-    if _hooked:
-        return
-    _hooked = True
-    atexit.register(_at_exit)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_fork_guard.before,
-            after_in_parent=_fork_guard.after_in_parent,
-            after_in_child=_after_fork_in_child,
-        )
-
-
-def _at_exit() -> None:
-    # A daemon thread may sit in uninstall() for ever, in a finalizer that waits for something.
-    if _lock.acquire(timeout=EXIT_WAIT_SECONDS):
-        try:
-            uninstall()
-        finally:
-            _lock.release()
-
-
-def _after_fork_in_child() -> None:
-    global _lock, _changing
-    if _changing != threading.get_ident():  # a thread that is not in the child
-        _lock = threading.RLock()
-        _changing = 0
-    _fork_guard.after_in_child()
-    if _installed is not None:
-        _installed._after_fork()
+    def _fault(self) -> None:
+        self._faults += 1
+        if self._faults == 1:
+            log_fault()

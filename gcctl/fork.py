@@ -8,13 +8,13 @@ between.
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from gcctl._protocol import Core
+from gcctl.automatic import automatic_gc
 
 logger = logging.getLogger("gcctl")
 
@@ -30,16 +30,13 @@ class ForkGuard:
         self._core = core
         self._is_installed = is_installed
         self._forks = 0
-        self._automatic_gc_held = False
 
     def before(self) -> None:
         if not self._is_installed():
             return
         self._forks += 1
         self._core.hold()
-        if gc.isenabled():
-            self._automatic_gc_held = True
-            gc.disable()
+        automatic_gc.hold()
         deadline = time.monotonic() + WAIT_SECONDS
         # Also lets a collection that was pending run here and now: up to 3.12.2, disable() does not
         # take it back.
@@ -55,10 +52,7 @@ class ForkGuard:
             return
         self._forks -= 1
         self._core.release()
-        if not self._forks and self._automatic_gc_held:
-            self._automatic_gc_held = False
-            gc.enable()
+        automatic_gc.release()
 
     def after_in_child(self) -> None:
-        self._forks = min(self._forks, 1)  # ours; those of other threads are not in the child
-        self.after_in_parent()
+        self._forks = 0  # neither ours nor those of other threads are in the child

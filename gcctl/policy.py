@@ -42,10 +42,23 @@ class Values:
     """Seconds (whole nanoseconds). What policies steer by, and the threshold of the pause alert."""
 
     memory_limit: int | str | None
-    """Soft limit on resident memory: bytes, a share of what there is such as "80%", None: none."""
+    """Soft limit on memory, None: none. Bytes, compared with this process's RSS; or a share such as
+    "80%", compared with the usage of the whole cgroup that limits it, else of the machine."""
+
+    check_interval: float
+    """Shortest time in seconds (whole nanoseconds) between two looks at memory and at the gc
+    settings, which are taken at boundaries."""
+
+    pressure_budget: float
+    """Share of elapsed time (0 < share <= 1) that collections for memory pressure may take; past it
+    the worker is advised to recycle, as a heap that is simply full is not collected for ever."""
 
     gc_budget: float
     """Share of elapsed time (0 < share <= 1) that an adaptive policy may spend on collections."""
+
+    max_collections_per_minute: int | None
+    """Collections of generation 1 and older in a minute above which the alert `gc_frequency` is
+    raised; None: never."""
 
     report_every: int | None
     """Requests between two status reports in the log; None: never."""
@@ -53,6 +66,17 @@ class Values:
     emergency_interval: float | None
     """Shortest time in seconds between two collections asked for by failing requests; None: failing
     requests never cause one."""
+
+    recycle_after_requests: int | None
+    """Requests after which the worker is advised to be recycled; None: never."""
+
+    recycle_above: int | None
+    """Bytes of this process's RSS above which the worker is advised to be recycled; None: none."""
+
+    recycle_jitter: float
+    """Share (0 <= share <= 1) of `recycle_after_requests` and `recycle_above`: each worker draws
+    its own thresholds from this last part below them, so that workers do not go together; 0:
+    exactly these."""
 
     final_collection: bool
     """Whether uninstalling runs a full collection."""
@@ -71,7 +95,7 @@ class Preset(Values):
 
 # Production is the source document's "production manager": generations at 1/10/100 requests,
 # 1024 MB, 10 ms. The emergency interval is ours, so that an endpoint that fails on purpose cannot
-# make a server collect all day.
+# make a server collect all day. Ours too is what bounds the collections for memory pressure.
 _PRODUCTION = Preset(
     policy="production",
     summary=(
@@ -85,9 +109,15 @@ _PRODUCTION = Preset(
     thresholds=None,
     max_pause=0.010,
     memory_limit=1024 * MIB,
+    check_interval=0.1,
+    pressure_budget=0.10,
     gc_budget=0.01,
+    max_collections_per_minute=60,
     report_every=1000,
     emergency_interval=10.0,
+    recycle_after_requests=None,
+    recycle_above=None,
+    recycle_jitter=0.1,
     final_collection=True,
     monitoring=True,
 )
@@ -121,7 +151,8 @@ _INSTAGRAM = replace(
     final_collection=False,
 )
 
-# Measures only. It has no memory limit because obeying one means collecting.
+# Measures only. It has no memory limit because obeying one means collecting; a limit that the user
+# gives is obeyed here too.
 _OFF = replace(
     _PRODUCTION,
     policy="off",

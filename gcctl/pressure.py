@@ -1,14 +1,392 @@
-"""Memory of this process."""
+"""Memory pressure: a soft limit, and what is done when memory goes over it.
+
+Going over the limit enters high-memory mode: every generation is collected, freed memory is given
+back to the system. In the mode young collections are frequent, and full ones are repeated within a
+share of elapsed time for as long as memory stays over the limit. Falling well below the limit
+leaves it.
+"""
 
 from __future__ import annotations
 
+import _thread
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
 import psutil
 
+from gcctl._protocol import MAX_TRIPS, Memory, Trip
+from gcctl.cgroup import MemoryGroups
+from gcctl.units import duration, size
 
-def rss_bytes() -> int:
+logger = logging.getLogger("gcctl")
+
+LEAVE_AT = 0.9
+"""Part of the limit below which high-memory mode is left: hysteresis, so that memory that hovers
+about the limit does not enter and leave it all the time."""
+
+ALERT_AT = 0.9
+"""Part of the limit that counts as the limit while the kernel reports stalls for lack of memory."""
+
+STALLED_SHARE = 0.10
+"""Share of the last 10 s in which some task was stalled waiting for memory (PSI, "some avg10"),
+from which on we are on the alert."""
+
+LIGHT_EVERY = 10
+"""In high-memory mode, checks from one young collection to the next."""
+
+REFRESH_NS = 10**9
+"""Limits and stalls are read anew at most this often: control groups change at run time."""
+
+SHORTEST_REPEAT_NS = 10**9
+"""Shortest time between two aggressive collections, however quick they are."""
+
+FRUITLESS = 3
+"""Aggressive collections that left memory over the limit, in a row, before recycling is advised."""
+
+WORTH_WHILE = 0.05
+"""Part of the memory used that an aggressive collection has to free, else the next waits longer."""
+
+GENERATIONS = (0, 1, 2)
+
+
+class Used(NamedTuple):
+    """Memory in use against a limit."""
+
+    bytes: int
+    limit_bytes: int
+    what: str
+    """"RSS", or whose memory it is."""
+
+    @property
+    def share(self) -> float:
+        return self.bytes / self.limit_bytes
+
+    def __str__(self) -> str:
+        return f"{self.what} {size(self.bytes)}, over the limit of {size(self.limit_bytes)}"
+
+
+class Limit(Protocol):
+    """What is compared with what."""
+
+    def used(self) -> Used | None:
+        """The tightest of all; None where it cannot be found out."""
+
+    def trips(self, part: float) -> list[Trip]:
+        """What to watch for `part` of the limit: nothing above it goes unseen."""
+
+    def refresh(self) -> None: ...
+
+    def stalled(self) -> float: ...
+
+
+class OwnLimit:
+    """An absolute limit: on the resident set of this process."""
+
+    def __init__(self, limit_bytes: int, rss: Callable[[], int]) -> None:
+        self._limit_bytes = limit_bytes
+        self._rss = rss
+        self._groups = MemoryGroups()
+
+    def used(self) -> Used | None:
+        used = self._rss()
+        return Used(used, self._limit_bytes, "RSS") if used else None
+
+    def trips(self, part: float) -> list[Trip]:
+        return [Trip("rss", "", int(self._limit_bytes * part))]
+
+    def refresh(self) -> None:
+        self._groups.refresh()
+
+    def stalled(self) -> float:
+        return self._groups.pressure() or 0.0
+
+
+class SharedLimit:
+    """A share of what the control groups of this process may use together, or the machine."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._groups = MemoryGroups()
+
+    def used(self) -> Used | None:
+        found = []
+        for group in self._groups.groups:
+            try:
+                used = group.used_bytes()
+            except (OSError, ValueError):  # gone, or moved out of: refresh() will see
+                continue
+            found.append(Used(used, self._of(group.limit_bytes), group.name))
+        if not self._groups.groups:
+            found = self._machine()
+        return max(found, key=lambda used: used.share, default=None)
+
+    def trips(self, part: float) -> list[Trip]:
+        return [
+            Trip(
+                "meminfo" if group.meminfo else "number",
+                group.usage_path,
+                int(self._of(group.limit_bytes) * part),
+            )
+            for group in self._groups.groups[:MAX_TRIPS]
+        ]
+
+    def refresh(self) -> None:
+        self._groups.refresh()
+
+    def stalled(self) -> float:
+        return self._groups.pressure() or 0.0
+
+    def _of(self, limit_bytes: int) -> int:
+        return max(int(limit_bytes * self._share), 1)
+
+    def _machine(self) -> list[Used]:
+        """Where there is no /proc: macOS, Windows."""
+        memory = _machine()
+        if memory is None:
+            return []
+        return [Used(memory.total - memory.available, self._of(memory.total), "physical memory")]
+
+
+def limit_for(limit: int | str, rss: Callable[[], int]) -> Limit:
+    """From the configuration's `memory_limit`: bytes, or a share such as "80%"."""
+    if isinstance(limit, str):
+        return SharedLimit(float(limit.removesuffix("%")) / 100)
+    return OwnLimit(limit, rss)
+
+
+def rss_bytes(memory: Memory) -> int:
     """Resident set size in bytes; 0 where the system does not tell."""
+    used = memory.rss()
+    if used >= 0:
+        return used
     try:
         # A new object each time: a Process made before a fork speaks of the parent.
         return int(psutil.Process().memory_info().rss)
     except (psutil.Error, OSError):
         return 0
+
+
+def _machine() -> Any:
+    try:
+        return psutil.virtual_memory()
+    except (psutil.Error, OSError, RuntimeError):
+        return None
+
+
+def _machine_bytes() -> int:
+    memory = _machine()
+    return memory.total if memory is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEvent:
+    """One aggressive collection for memory pressure. Sizes are bytes."""
+
+    time_ns: int
+    """When it began, on the monotonic clock."""
+    limited: str
+    """What is limited: "RSS", or the name of a control group, or "physical memory"."""
+    limit_bytes: int
+    used_before_bytes: int
+    used_after_bytes: int
+    rss_before_bytes: int
+    rss_after_bytes: int
+    collected_by_generation: tuple[int, int, int]
+    """Unreachable objects found in each generation, collected one after the other."""
+    took_ns: int
+    """With giving memory back to the system."""
+
+    def __str__(self) -> str:
+        young, middle, old = self.collected_by_generation
+        return (
+            f"{self.limited} {size(self.used_before_bytes)}, over the limit of "
+            f"{size(self.limit_bytes)}: collected {young:,}, {middle:,} and {old:,} objects of "
+            f"generations 0, 1 and 2 in {duration(self.took_ns)}; now "
+            f"{size(self.used_after_bytes)}, RSS {size(self.rss_before_bytes)} before and "
+            f"{size(self.rss_after_bytes)} after"
+        )
+
+
+class Listener(NamedTuple):
+    """Who is told of what pressure does."""
+
+    high_memory: Callable[[int, str], None]
+    """High-memory mode was entered: when, and what there is to say of it."""
+    memory_event: Callable[[MemoryEvent], None]
+    """An aggressive collection, in the mode or upon entering it."""
+    memory_exhausted: Callable[[Used], None]
+    """Collecting does not help any more."""
+
+
+class Pressure:
+    """The soft limit of this process.
+
+    `collect(generation)` collects and returns the unreachable objects found, -1 if it could not.
+    """
+
+    def __init__(
+        self,
+        limit: Limit,
+        budget: float,
+        memory: Memory,
+        collect: Callable[[int], int],
+        now: Callable[[], int],
+        rss: Callable[[], int],
+        listener: Listener,
+    ) -> None:
+        self.high = False
+        self.entries = 0
+        """How often high-memory mode was entered."""
+        self.stalled = 0.0
+        """Share of the last 10 s in which some task of the group waited for memory."""
+        self._limit = limit
+        self._budget = budget
+        self._memory = memory
+        self._collect = collect
+        self._now = now
+        self._rss = rss
+        self._listener = listener
+        # Never waited for: a finalizer, a signal handler or another thread that checks in the
+        # middle of a check gets the answer of before.
+        self._checking = _thread.allocate_lock()
+        self._patience_ns = _patience_ns()
+        self._checks = 0
+        self._refresh_at = self._aggressive_at = self._light_at = now()
+        self._fruitless = 0
+        self._arm()
+
+    def used(self) -> Used | None:
+        return self._limit.used()
+
+    def doubts(self) -> list[str]:
+        """What is odd about the limit, for the log."""
+        used, machine = self._limit.used(), _machine_bytes()
+        if used is None:
+            return ["memory_limit cannot be watched: the system does not tell how much is used"]
+        if used.bytes > used.limit_bytes:
+            return [f"memory_limit is exceeded from the start: {used}"]
+        if used.limit_bytes > machine > 0:
+            return [
+                f"memory_limit {size(used.limit_bytes)} will never be reached: "
+                f"this machine has {size(machine)}"
+            ]
+        return []
+
+    def check(self) -> bool:
+        """Look at memory now and do what is called for; whether it is in high-memory mode."""
+        # The last of these three is all that there is to do nearly always.
+        if self.high or self._now() >= self._refresh_at or self._memory.over():
+            return self.look()
+        return False
+
+    def look(self) -> bool:
+        """As `check`, and see whether the limits have changed."""
+        if not self._checking.acquire(blocking=False):
+            return self.high
+        try:
+            self._refresh()
+            used = self._limit.used()
+            if used is not None:
+                self._act(used)
+        finally:
+            self._checking.release()
+        return self.high
+
+    def after_fork(self) -> None:
+        """In the child: not in the mode until it is found to be over the limit itself."""
+        self._checking = _thread.allocate_lock()
+        self._patience_ns = _patience_ns()
+        self.entries = 0
+        self._leave()
+
+    @property
+    def _part(self) -> float:
+        return ALERT_AT if self.stalled >= STALLED_SHARE else 1.0
+
+    def _arm(self) -> None:
+        self._memory.watch(self._limit.trips(self._part))
+
+    def _refresh(self) -> None:
+        now = self._now()
+        if now < self._refresh_at:
+            return
+        self._refresh_at = now + REFRESH_NS
+        self._limit.refresh()
+        self.stalled = self._limit.stalled()
+        self._arm()
+
+    def _act(self, used: Used) -> None:
+        now = self._now()
+        entering = not self.high
+        if entering and used.share <= self._part:
+            return
+        if used.share <= self._part * LEAVE_AT:
+            self._leave()
+            return
+        self.high = True
+        self._checks += 1
+        event = None
+        if used.share > self._part and now >= self._aggressive_at:
+            event = self._aggressive(used)
+        elif self._checks % LIGHT_EVERY == 0 and now >= self._light_at:
+            self._collect(0)
+            self._light_at = self._now() + self._pause_for(now)
+        if entering:
+            self.entries += 1
+            self._listener.high_memory(now, str(event or used))
+        if event is not None:
+            self._listener.memory_event(event)
+        if event is not None and self._fruitless >= FRUITLESS:
+            self._listener.memory_exhausted(used)
+
+    def _leave(self) -> None:
+        self.high = False
+        self._checks = 0
+        self._fruitless = 0
+
+    def _pause_for(self, began_ns: int) -> int:
+        """Nanoseconds for which there is to be peace after what has been done since then."""
+        return int((self._now() - began_ns) / self._budget)
+
+    def _aggressive(self, used: Used) -> MemoryEvent:
+        began_ns, rss_before = self._now(), self._rss()
+        young, middle, old = (max(self._collect(generation), 0) for generation in GENERATIONS)
+        if not self._memory.trim():
+            _say_once("freed memory is not given back to the system: no way is known here")
+        after = self._limit.used() or used
+        event = MemoryEvent(
+            time_ns=began_ns,
+            limited=used.what,
+            limit_bytes=used.limit_bytes,
+            used_before_bytes=used.bytes,
+            used_after_bytes=after.bytes,
+            rss_before_bytes=rss_before,
+            rss_after_bytes=self._rss(),
+            collected_by_generation=(young, middle, old),
+            took_ns=self._now() - began_ns,
+        )
+        # A heap that is simply full must not be collected for ever.
+        pause_ns = max(self._pause_for(began_ns), self._patience_ns)
+        self._fruitless = self._fruitless + 1 if after.share > self._part else 0
+        if used.bytes - after.bytes < used.bytes * WORTH_WHILE:
+            pause_ns <<= min(self._fruitless, 6)
+        self._aggressive_at = self._now() + pause_ns
+        return event
+
+
+def _patience_ns() -> int:
+    """Workers of one group are over its limit at the same moment; they should not all be recycled
+    at the same moment."""
+    return int(SHORTEST_REPEAT_NS * (1 + random.SystemRandom().random()))
+
+
+_said: set[str] = set()
+
+
+def _say_once(message: str) -> None:
+    if message not in _said:
+        _said.add(message)
+        logger.warning("%s", message)

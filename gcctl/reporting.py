@@ -1,26 +1,27 @@
-"""Statistics as text for people: the one place where nanoseconds and bytes get their units."""
+"""Statistics as text for people."""
 
 from __future__ import annotations
 
 import platform
+from typing import Literal
 
+from gcctl._protocol import Event
 from gcctl.collectors import COLLECTOR
+from gcctl.config import Config
 from gcctl.monitor import Stats
 from gcctl.settings import Settings
+from gcctl.units import duration, size
 
 
-def duration(ns: float) -> str:
-    """Nanoseconds in the largest unit of which there is at least one, with three digits."""
-    for unit, length in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        value = ns / length
-        if value >= 1:
-            return f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"
-    return f"{ns:.0f} ns"
-
-
-def size(count: float) -> str:
-    """Bytes in MiB."""
-    return f"{count / 2**20:,.1f} MiB"
+def render(
+    format: Literal["text", "json"],
+    stats: Stats,
+    config: Config | None,
+    events: tuple[Event, ...],
+) -> str:
+    if format == "text":
+        return full(stats)
+    raise ValueError(format)
 
 
 def full(stats: Stats) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import NamedTuple
 
+from gcctl.automatic import automatic_gc
+from gcctl.collectors import COLLECTOR
 from gcctl.errors import GcctlError
 
 
@@ -16,12 +19,13 @@ class Settings(NamedTuple):
     """What `gc` lets one set, but for callbacks (the core's business) and frozen objects."""
 
     enabled: bool
+    """Automatic GC, as it will be when nobody holds it off any more."""
     thresholds: tuple[int, int, int]
     debug: int
 
     @classmethod
     def current(cls) -> Settings:
-        return cls(gc.isenabled(), gc.get_threshold(), gc.get_debug())
+        return cls(automatic_gc.enabled, gc.get_threshold(), gc.get_debug())
 
     def put(self, setting: str) -> None:
         """Make the interpreter's setting what it is here.
@@ -30,7 +34,7 @@ class Settings(NamedTuple):
         """
         value = getattr(self, setting)
         if setting == "enabled":
-            (gc.enable if value else gc.disable)()
+            automatic_gc.set(value)
         elif setting == "thresholds":
             gc.set_threshold(*value)
         else:
@@ -111,3 +115,80 @@ class Rollback:
         if errors:
             raise NotRestoredError("not restored: " + "; ".join(errors))
         return tuple(drifts)
+
+
+class Watch:
+    """Finds out what others have changed about the collector.
+
+    No audit event tells of it, so it is found by looking.
+    """
+
+    def __init__(self, attached: Callable[[], bool]) -> None:
+        """`attached` tells whether gcctl's entry is in the list of gc callbacks."""
+        self._attached = attached
+        self._list = gc.callbacks
+        self._seen = self._look()
+
+    def changes(self) -> tuple[str, ...]:
+        """What has changed since the last call, in words; each change is told once."""
+        before = automatic_gc.changes
+        seen, found = self._seen, self._look()
+        if automatic_gc.changes != before:
+            return ()  # gcctl itself is at it in another thread: next time
+        self._seen = found
+        changes = [
+            f"{setting}: {old!r} became {new!r}"
+            for setting, old, new in zip(
+                Settings._fields, seen.settings, found.settings, strict=True
+            )
+            if old != new
+        ]
+        if seen.attached and not found.attached:
+            changes.append(
+                "gcctl's entry was taken out of gc.callbacks: collections that others cause are "
+                "no longer seen"
+            )
+        if seen.in_place and not found.in_place:
+            changes.append("gc.callbacks became another list, which CPython does not look at")
+        if found.frozen_since(seen):
+            changes.append("gc.freeze() was called")
+        return tuple(changes)
+
+    def _look(self) -> _Sight:
+        return _Sight(
+            Settings.current(), self._attached(), gc.callbacks is self._list, *_counters()
+        )
+
+
+class _Sight(NamedTuple):
+    settings: Settings
+    attached: bool
+    in_place: bool
+    """Whether gc.callbacks is still the list that CPython calls."""
+    counts: tuple[int, int, int]
+    collections: tuple[int, ...]
+
+    def frozen_since(self, before: _Sight) -> bool:
+        """gc.freeze() zeroes the counts, as else only a collection of that generation does.
+
+        Asking for the number of frozen objects would take as long as there are of them. Where a
+        count was 0 anyway a freeze goes unseen.
+        """
+        if COLLECTOR != "generational":
+            return False
+        return (
+            self.counts[2] < before.counts[2] and self.collections[2] == before.collections[2]
+        ) or (self.counts[1] < before.counts[1] and self.collections[1:] == before.collections[1:])
+
+
+def _counters() -> tuple[tuple[int, int, int], tuple[int, ...]]:
+    """CPython's counts since the last collection of each generation, and its collections."""
+    for _ in range(3):
+        collections, counts = _collections(), gc.get_count()
+        if collections == _collections():  # none came in between
+            return counts, collections
+    return counts, (-1, -1, -1)  # unlike any others: nothing is to be made of these counts
+
+
+def _collections() -> tuple[int, ...]:
+    return tuple(generation["collections"] for generation in gc.get_stats())

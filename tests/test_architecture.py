@@ -15,12 +15,14 @@ PACKAGE = Path(gcctl.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the layers before it.
 LAYERS = [
-    {"errors", "histogram", "_protocol", "policy"},
-    {"_request", "_fields", "settings", "collectors", "pressure"},
-    {"_core", "_pycore", "config"},
-    {"_impl", "fork", "monitor"},
-    {"boundary", "reporting"},
+    {"errors", "histogram", "units", "_protocol", "policy"},
+    {"_request", "_fields", "automatic", "cgroup", "collectors", "delivery"},
+    {"_core", "_pycore", "_memory", "_pymemory", "config", "settings"},
+    {"_impl", "fork", "pressure", "alerts", "recycling"},
+    {"batch", "boundary", "monitor"},
+    {"reporting"},
     {"controller"},
+    {"lifecycle"},
     {"__init__"},
     {"_demo", "cli", "__main__", "integrations", "exporters"},
 ]
@@ -67,7 +69,7 @@ def test_imports_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_twins_are_chosen_in_one_place(path: Path) -> None:
     if part(path) != "_impl":
-        assert not imported(path) & {"_core", "_pycore"} - {part(path)}
+        assert not imported(path) & {"_core", "_pycore", "_memory", "_pymemory"} - {part(path)}
 
 
 def test_import_takes_nothing_but_psutil_from_outside_the_standard_library() -> None:

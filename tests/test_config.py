@@ -36,6 +36,11 @@ SOURCE_DICT: dict[str, Any] = {
     "enable_monitoring": True,
 }
 
+COUNTS = (
+    *("gen0_every", "gen1_every", "gen2_every", "max_collections_per_minute", "report_every"),
+    "recycle_after_requests",
+)
+
 counts = st.none() | st.just("never") | st.integers(1, 10**9) | st.integers(1, 10**9).map(str)
 nanoseconds = st.integers(1, 3600 * 10**9)
 durations = (
@@ -44,25 +49,33 @@ durations = (
     | st.integers(1, 3600)
     | st.decimals(1, 60, places=3).map("{}m".format)
 )
-sizes = (
-    st.integers(1, 2**63 - 1)
-    | st.decimals("0.01", 1000, places=2).map("{}GiB".format)
-    | st.decimals("0.0001", 100, places=4).map("{}%".format)
+intervals = (
+    st.integers(10**6, 3600 * 10**9).map("{}ns".format)
+    | st.floats(0.001, 3600)
+    | st.integers(1, 3600)
+    | st.decimals(1, 60, places=3).map("{}m".format)
 )
+sizes = st.integers(1, 2**63 - 1) | st.decimals("0.01", 1000, places=2).map("{}GiB".format)
+percentages = st.decimals("0.0001", 100, places=4).map("{}%".format)
+budgets = st.floats(0, 1, exclude_min=True) | st.sampled_from(["1%", "0.5 %", "100%", 1])
 flags = st.booleans() | st.sampled_from(["on", "OFF", "1", "0", "yes", "No", "true", "False"])
 heights = st.integers(0, 2**31 - 1)
 SPELLINGS: dict[str, st.SearchStrategy[Any]] = {
     "policy": st.sampled_from(sorted(PRESETS)),
-    **dict.fromkeys(("gen0_every", "gen1_every", "gen2_every", "report_every"), counts),
+    **dict.fromkeys(COUNTS, counts),
     "automatic_gc": st.none() | st.just("leave") | flags,
     "thresholds": st.none()
     | st.just("leave")
     | st.tuples(st.integers(1, 2**31 - 1), heights, heights)
     | st.tuples(st.integers(1, 2**31 - 1), heights, heights).map("{0[0]}, {0[1]},{0[2]}".format),
     "max_pause": durations,
-    "memory_limit": st.none() | st.just("none") | sizes,
-    "gc_budget": st.floats(0, 1, exclude_min=True) | st.sampled_from(["1%", "0.5 %", "100%", 1]),
+    "memory_limit": st.none() | st.just("none") | sizes | percentages,
+    "check_interval": intervals,
+    "pressure_budget": budgets,
+    "gc_budget": budgets,
     "emergency_interval": st.none() | st.just("never") | durations,
+    "recycle_above": st.none() | st.just("none") | sizes,
+    "recycle_jitter": budgets | st.sampled_from([0, 0.0, "0%", "0"]),
     "final_collection": flags,
     "monitoring": flags,
 }
@@ -73,7 +86,8 @@ configs = givens.map(lambda values: Config(**values))
 def as_text(name: str, value: Any) -> str:
     """The value as an environment variable spells it."""
     if value is None:
-        words = {"memory_limit": "none", "automatic_gc": "leave", "thresholds": "leave"}
+        words = dict.fromkeys(("automatic_gc", "thresholds"), "leave")
+        words |= dict.fromkeys(("memory_limit", "recycle_above"), "none")
         return words.get(name, "never")
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
@@ -159,6 +173,8 @@ def test_durations_are_exact_in_every_unit(unit: str, data: st.DataObject) -> No
     number = data.draw(st.integers(1, 3600 * 10**9 // NS[unit]))
     assert Config(max_pause=f"{number}{unit}").max_pause_ns == number * NS[unit]
     assert Config(emergency_interval=f"{number} {unit}").emergency_interval_ns == number * NS[unit]
+    number = data.draw(st.integers(-(-(10**6) // NS[unit]), 3600 * 10**9 // NS[unit]))
+    assert Config(check_interval=f"{number}{unit}").check_interval_ns == number * NS[unit]
 
 
 @given(nanoseconds)
@@ -166,12 +182,17 @@ def test_decimal_seconds_are_exact_to_the_nanosecond(number: int) -> None:
     text = f"{number // 10**9}.{number % 10**9:09d}s"
     assert Config(max_pause=text).max_pause_ns == number
     assert Config(max_pause=float(text[:-1])).max_pause_ns == number
+    assert Config(emergency_interval=float(text[:-1])).emergency_interval_ns == number
+    if number >= 10**6:
+        assert Config(check_interval=text).check_interval_ns == number
+        assert Config(check_interval=float(text[:-1])).check_interval_ns == number
 
 
 @given(st.sampled_from(sorted(BYTES)), st.integers(1, 2**20), st.sampled_from(["", ".0", ".5"]))
 def test_sizes_are_exact_and_round_down_to_whole_bytes(unit: str, whole: int, rest: str) -> None:
     expected = whole * BYTES[unit] + (BYTES[unit] // 2 if rest == ".5" else 0)
     assert Config(memory_limit=f"{whole}{rest}{unit}").memory_limit == expected
+    assert Config(recycle_above=f"{whole}{rest}{unit}").recycle_above == expected
 
 
 @pytest.mark.parametrize(
@@ -187,6 +208,20 @@ def test_sizes_are_exact_and_round_down_to_whole_bytes(unit: str, whole: int, re
         ("memory_limit", "1.1 KiB", 1126),
         ("memory_limit", "80%", "80%"),
         ("memory_limit", "080.50 %", "80.5%"),
+        ("check_interval", "1ms", 0.001),
+        ("check_interval", 1, 1.0),
+        ("check_interval", "1h", 3600.0),
+        ("pressure_budget", "10%", 0.1),
+        ("pressure_budget", 1, 1.0),
+        ("max_collections_per_minute", "600", 600),
+        ("max_collections_per_minute", "Never", None),
+        ("recycle_after_requests", 10**9, 10**9),
+        ("recycle_above", "1.5GiB", 3 * 2**29),
+        ("recycle_above", "None", None),
+        ("recycle_jitter", 0, 0.0),
+        ("recycle_jitter", "0%", 0.0),
+        ("recycle_jitter", "10 %", 0.1),
+        ("recycle_jitter", 1, 1.0),
         ("gc_budget", "1%", 0.01),
         ("gc_budget", "0.1%", 0.001),
         ("gc_budget", 1, 1.0),
@@ -206,9 +241,13 @@ def test_spellings_are_normalised(field: str, spelt: object, normalised: object)
 NOT_NUMBERS = ["nan", "inf", "-inf", "", " ", "10XB", "10ms junk", "ten", "\u0661\u0660", "1_000"]
 NOT_NUMBERS += ["0x10", "1e400", "-5", "+5", "1,5", "1..5", "ms", "10\x00", "1\u212a", "9" * 99]
 BAD_COUNTS = [*NOT_NUMBERS, 0, -1, True, 1.0, float("nan"), 10**9 + 1, "0", "1.0", b"1"]
+BAD_SIZES = [*NOT_NUMBERS, 0, -1, True, 1.0, 0.8, 2**63, b"1G", "0", "0.5B", "150%", "0%", "-1%"]
+BAD_SIZES += ["1e-999%", "8388608TiB", "1EiB", "1GiBB", "1 0 GiB", "80%%"]
+BAD_SHARES = [*NOT_NUMBERS, -0.1, 1.01, 2, True, None, "150%", "-0", "1s", "never", b"1%"]
+BAD_BUDGETS = [*BAD_SHARES, 0, "0%", "1e-999"]
 BAD: dict[str, list[Any]] = {
     "policy": ["Production ready", "", None, 1, b"off", ["off"]],
-    **dict.fromkeys(("gen0_every", "gen1_every", "gen2_every", "report_every"), BAD_COUNTS),
+    **dict.fromkeys(COUNTS, BAD_COUNTS),
     "automatic_gc": ["maybe", 1, 0, 1.0, b"on"],
     "thresholds": [
         *NOT_NUMBERS,
@@ -220,13 +259,17 @@ BAD: dict[str, list[Any]] = {
         *(0, -1, True, None, float("nan"), float("inf"), 3601, 10**400, b"1s"),
         *("0s", "0.4ns", "-5ms", "61m", "5MS", "1 d", "10%", datetime.timedelta(seconds=1)),
     ],
-    "memory_limit": [
+    "memory_limit": BAD_SIZES,
+    "check_interval": [
         *NOT_NUMBERS,
-        *(0, -1, True, 1.0, 0.8, 2**63, b"1G", "0", "0.5B", "150%", "0%", "-1%", "1e-999%"),
-        *("8388608TiB", "1EiB", "1GiBB", "1 0 GiB", "80%%"),
+        *(0, -1, True, None, float("nan"), float("inf"), 0.0009, 3601, 10**400, b"1s"),
+        *("0s", "1ns", "999999ns", "0.9ms", "61m", "never", "1MS", "10%"),
     ],
-    "gc_budget": [*NOT_NUMBERS, 0, -0.1, 1.01, 2, True, None, "150%", "0%", "1e-999", "1s"],
+    "pressure_budget": BAD_BUDGETS,
+    "gc_budget": BAD_BUDGETS,
     "emergency_interval": [*NOT_NUMBERS, 0, -1, True, "25h", b"1s"],
+    "recycle_above": [*BAD_SIZES, "80%", "100 %", 0.5, "never"],
+    "recycle_jitter": [*BAD_SHARES, False, float("nan"), float("inf"), "100.1%", "10B"],
     "final_collection": [None, 1, "maybe", "leave", ""],
     "monitoring": [None, 0, "2", "", []],
 }
@@ -378,6 +421,37 @@ def test_a_fraction_as_memory_limit_points_at_the_percent_sign() -> None:
     assert "percent" in rejected(memory_limit=0.8)
 
 
+@pytest.mark.parametrize("share", ["80%", "150 %", "%"])
+def test_recycle_above_says_why_it_takes_no_share(share: str) -> None:
+    message = rejected(recycle_above=share)
+    assert "a share is not accepted here" in message
+    assert "this process's own resident memory" in message
+    assert "%" not in message.partition("expected")[2]
+
+
+def test_a_fraction_as_recycle_above_does_not_point_at_the_percent_sign() -> None:
+    assert "percent" not in rejected(recycle_above=0.8)
+
+
+def test_a_count_of_collections_is_not_called_one_of_requests() -> None:
+    assert "requests" not in rejected(max_collections_per_minute=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "accepted"),
+    [
+        ("check_interval", "a duration from 1ms to 1h"),
+        ("pressure_budget", "a share above 0 and up to 1"),
+        ("max_collections_per_minute", "a whole number from 1 to 1000000000"),
+        ("recycle_after_requests", "a whole number of requests from 1 to 1000000000"),
+        ("recycle_above", "a size of at least 1 byte"),
+        ("recycle_jitter", "a share from 0 up to 1"),
+    ],
+)
+def test_error_says_what_the_field_accepts(field: str, accepted: str) -> None:
+    assert f"expected {accepted}, " in rejected(**{field: -1})
+
+
 # --- the source document's dict ------------------------------------------------------------------
 
 
@@ -460,6 +534,12 @@ def test_toml_table_gcctl_is_read_with_native_types(tmp_path: Path) -> None:
         thresholds = [700, 10, 10]
         max_pause = 0.02
         automatic_gc = "leave"
+        check_interval = 1
+        pressure_budget = 0.2
+        max_collections_per_minute = 600
+        recycle_after_requests = 50_000
+        recycle_above = 1_073_741_824
+        recycle_jitter = 0
         monitoring = false
     """
     assert Config.from_toml(write(tmp_path / "app.toml", text)) == Config(
@@ -469,6 +549,12 @@ def test_toml_table_gcctl_is_read_with_native_types(tmp_path: Path) -> None:
         thresholds=(700, 10, 10),
         max_pause="20ms",
         automatic_gc=None,
+        check_interval="1s",
+        pressure_budget="20%",
+        max_collections_per_minute=600,
+        recycle_after_requests=50_000,
+        recycle_above="1GiB",
+        recycle_jitter=0.0,
         monitoring=False,
     )
 

@@ -15,7 +15,21 @@ SCRIPT = Path(__file__).parent / "isolated" / "leak.py"
 ACTIONS = runpy.run_path(str(SCRIPT))["ACTIONS"]
 
 # Classes that only carry values, made by the doors that are tested.
-VALUES = {"Alert", "ByReason", "ConfigError", "Controller", "Event", "GcctlError", "Stats"}
+VALUES = {
+    "Alert",
+    "AlertCounts",
+    "ByReason",
+    "CollectionStats",
+    "ConfigError",
+    "Controller",
+    "Event",
+    "GcctlError",
+    "MemoryEvent",
+    "MemorySample",
+    "MinuteStats",
+    "RecycleAdvice",
+    "Stats",
+}
 
 
 @pytest.mark.parametrize("name", ACTIONS)

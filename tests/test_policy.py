@@ -85,6 +85,19 @@ def test_off_only_measures() -> None:
     assert config.max_pause_ns == 10_000_000
 
 
+def test_off_keeps_a_memory_limit_that_is_given() -> None:
+    assert Config(policy="off", memory_limit="80%").memory_limit == "80%"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_looks_at_memory_alike_and_recycles_nothing_unasked(name: str) -> None:
+    config = Config(policy=name)
+    assert (config.check_interval_ns, config.pressure_budget) == (100_000_000, 0.1)
+    assert config.max_collections_per_minute == 60
+    assert (config.recycle_after_requests, config.recycle_above) == (None, None)
+    assert config.recycle_jitter == 0.1
+
+
 def test_presets_that_switch_automatic_gc_off_say_what_that_costs() -> None:
     cost = "a request that allocates without end is not collected mid-request"
     for preset in PRESETS.values():
@@ -118,6 +131,11 @@ def test_documented_presets_are_those_of_the_code() -> None:
     for column, name in enumerate(names):
         documented = {field: cells[column] for field, cells in rows.items()}
         assert Config(policy=name, **documented) == Config(policy=name)
+
+
+def test_documented_as_not_acted_on_is_only_the_budget_of_the_adaptive_policy() -> None:
+    (paragraph,) = re.findall(r"(?:.+\n)*.*not acted on yet.*\n(?:.+\n)*", PAGE)
+    assert re.findall(r"`(\w+)`", paragraph) == ["gc_budget"]
 
 
 def test_documented_variables_are_the_reserved_ones() -> None:

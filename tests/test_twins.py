@@ -98,13 +98,15 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.just(lambda twin: twin.core.enter() is twin.core.request()),
     errors.map(lambda error: lambda twin: twin.core.exit(error, error and error(), None)),
     st.integers(1, 30).map(lambda count: lambda twin: ticks(twin, count)),
-    st.tuples(generations, st.integers(0, 3)).map(
+    st.tuples(generations, st.integers(0, 4)).map(
         lambda what: lambda twin: twin.core.collect(*what)
     ),
     generations.map(lambda generation: lambda twin: twin.collect(generation)),
     generations.map(lambda generation: lambda twin: in_thread(lambda: twin.collect(generation))),
     st.just(lambda twin: twin.core.busy_elsewhere()),
     st.just(lambda twin: in_thread(lambda: twin.log.append(twin.core.busy_elsewhere()))),
+    st.just(lambda twin: twin.core.tell_long_pause()),
+    st.just(lambda twin: (twin.core.attached(), twin.core.now())),
     st.just(lambda twin: twin.core.stop()),
     st.just(lambda twin: twin.core.hold()),
     st.just(lambda twin: twin.core.release()),
@@ -117,6 +119,8 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         every=st.tuples(few, few, few),
         report_every=few,
         emergency_interval_ns=st.integers(-1, 2**20),
+        recycle_after=few,
+        look_interval_ns=st.integers(-1, 2**40),
         max_pause_ns=durations,
         external=st.booleans(),
     ).map(lambda orders: lambda twin: twin.core.start(orders, twin.notify)),
@@ -135,7 +139,14 @@ class TwinsAgree(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        orders = Orders((1, 5, 20), report_every=7, emergency_interval_ns=1000, max_pause_ns=2**30)
+        orders = Orders(
+            (1, 5, 20),
+            report_every=7,
+            recycle_after=11,
+            emergency_interval_ns=1000,
+            look_interval_ns=10**9,
+            max_pause_ns=2**30,
+        )
         self.same(lambda twin: twin.core.start(orders, twin.notify))
 
     @rule(operation=operations)

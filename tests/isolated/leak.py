@@ -46,6 +46,22 @@ def request() -> None:
         pass
 
 
+def batch() -> None:
+    with gcctl.batch():
+        pass
+
+
+def batched() -> None:
+    for _ in gcctl.batched_gc(range(3), every=2):
+        pass
+
+
+def over_the_limit() -> None:
+    gcctl.uninstall()
+    with gcctl.install("off", memory_limit=1, pressure_budget=1.0):
+        gcctl.check_memory()
+
+
 ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "request": (request, 100_000),
     "request decorator": (gcctl.request(lambda: None), 100_000),
@@ -56,6 +72,11 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "tick": (gcctl.tick, 100_000),
     "stats": (gcctl.stats, 1_000),
     "report": (gcctl.report, 1_000),
+    "check_memory": (gcctl.check_memory, 100_000),
+    "check_memory over the limit": (over_the_limit, 100),
+    "should_recycle": (gcctl.should_recycle, 100_000),
+    "batch": (batch, 1_000),
+    "batched_gc": (batched, 1_000),
     "install": (install_and_uninstall, 100),
     "install refused": (refused, 200),
     "uninstall": (gcctl.uninstall, 10_000),

@@ -71,7 +71,7 @@ def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
     automatic GC off; only who wrote or configured it can know that it does.
     """
     import gcctl
-    from gcctl.controller import install_config
+    from gcctl.lifecycle import install_config
 
     if gcctl.config.disabled():
         return gcctl.install()
