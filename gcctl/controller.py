@@ -11,10 +11,11 @@ from gcctl import _impl, reporting
 from gcctl._protocol import NEVER, REASONS, Core, Event, Kind, Memory, Orders, log_fault
 from gcctl.alerts import AlertKind
 from gcctl.batch import batches
+from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
 from gcctl.config import Config
 from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
-from gcctl.pressure import Listener, MemoryEvent, Pressure, Used, limit_for, rss_bytes
+from gcctl.pressure import Listener, MemoryEvent, Pressure, limit_for, rss_bytes
 from gcctl.recycling import RecycleAdvice, Recycling
 from gcctl.settings import Rollback, Watch
 from gcctl.units import size
@@ -155,8 +156,10 @@ class Controller:
         if config.monitoring:
             self._watch = Watch(self._core.attached)
         if config.memory_limit is not None:
+            groups = MemoryGroups()
             self._pressure = Pressure(
-                limit_for(config.memory_limit, self._rss),
+                limit_for(config.memory_limit, groups, self._rss),
+                groups,
                 config.pressure_budget,
                 self._memory,
                 collect=lambda generation: self._core.collect(generation, PRESSURE),
@@ -284,8 +287,8 @@ class Controller:
         self._monitor.memory_event(event)
         logger.info("collected for memory pressure: %s", event)
 
-    def _on_memory_exhausted(self, used: Used) -> None:
-        self._recycling.advise("memory_limit", f"collecting does not help: {used}")
+    def _on_memory_exhausted(self, event: MemoryEvent) -> None:
+        self._recycling.advise("memory_limit", f"collecting does not help: {event}")
 
     def _rss(self) -> int:
         return rss_bytes(self._memory)

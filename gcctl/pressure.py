@@ -47,9 +47,11 @@ FRUITLESS = 3
 """Aggressive collections that left memory over the limit, in a row, before recycling is advised."""
 
 WORTH_WHILE = 0.05
-"""Part of the memory used that an aggressive collection has to free, else the next waits longer."""
+"""Part of the memory used that an aggressive collection has to free, else the next waits longer;
+and part of the limit by which memory has to grow, for it not to wait."""
 
 GENERATIONS = (0, 1, 2)
+DID_NOT_RUN = -1
 
 
 class Used(NamedTuple):
@@ -77,10 +79,6 @@ class Limit(Protocol):
     def trips(self, part: float) -> list[Trip]:
         """What to watch for `part` of the limit: nothing above it goes unseen."""
 
-    def refresh(self) -> None: ...
-
-    def stalled(self) -> float: ...
-
 
 class OwnLimit:
     """An absolute limit: on the resident set of this process."""
@@ -88,7 +86,6 @@ class OwnLimit:
     def __init__(self, limit_bytes: int, rss: Callable[[], int]) -> None:
         self._limit_bytes = limit_bytes
         self._rss = rss
-        self._groups = MemoryGroups()
 
     def used(self) -> Used | None:
         used = self._rss()
@@ -97,33 +94,29 @@ class OwnLimit:
     def trips(self, part: float) -> list[Trip]:
         return [Trip("rss", "", int(self._limit_bytes * part))]
 
-    def refresh(self) -> None:
-        self._groups.refresh()
-
-    def stalled(self) -> float:
-        return self._groups.pressure() or 0.0
-
 
 class SharedLimit:
     """A share of what the control groups of this process may use together, or the machine."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, groups: MemoryGroups) -> None:
         self._share = share
-        self._groups = MemoryGroups()
+        self._groups = groups
 
     def used(self) -> Used | None:
         found = []
         for group in self._groups.groups:
             try:
                 used = group.used_bytes()
-            except (OSError, ValueError):  # gone, or moved out of: refresh() will see
+            except (OSError, ValueError):  # gone, or moved out of: the next refresh() will see
                 continue
             found.append(Used(used, self._of(group.limit_bytes), group.name))
-        if not self._groups.groups:
-            found = self._machine()
+        if not self._groups.groups and (memory := _machine()) is not None:  # macOS, Windows
+            limit_bytes = self._of(memory.total)
+            found = [Used(memory.total - memory.available, limit_bytes, "physical memory")]
         return max(found, key=lambda used: used.share, default=None)
 
     def trips(self, part: float) -> list[Trip]:
+        # An upper bound of what is used: the file cache counts, which used() leaves out.
         return [
             Trip(
                 "meminfo" if group.meminfo else "number",
@@ -133,27 +126,14 @@ class SharedLimit:
             for group in self._groups.groups[:MAX_TRIPS]
         ]
 
-    def refresh(self) -> None:
-        self._groups.refresh()
-
-    def stalled(self) -> float:
-        return self._groups.pressure() or 0.0
-
     def _of(self, limit_bytes: int) -> int:
         return max(int(limit_bytes * self._share), 1)
 
-    def _machine(self) -> list[Used]:
-        """Where there is no /proc: macOS, Windows."""
-        memory = _machine()
-        if memory is None:
-            return []
-        return [Used(memory.total - memory.available, self._of(memory.total), "physical memory")]
 
-
-def limit_for(limit: int | str, rss: Callable[[], int]) -> Limit:
+def limit_for(limit: int | str, groups: MemoryGroups, rss: Callable[[], int]) -> Limit:
     """From the configuration's `memory_limit`: bytes, or a share such as "80%"."""
     if isinstance(limit, str):
-        return SharedLimit(float(limit.removesuffix("%")) / 100)
+        return SharedLimit(float(limit.removesuffix("%")) / 100, groups)
     return OwnLimit(limit, rss)
 
 
@@ -217,8 +197,8 @@ class Listener(NamedTuple):
     """High-memory mode was entered: when, and what there is to say of it."""
     memory_event: Callable[[MemoryEvent], None]
     """An aggressive collection, in the mode or upon entering it."""
-    memory_exhausted: Callable[[Used], None]
-    """Collecting does not help any more."""
+    memory_exhausted: Callable[[MemoryEvent], None]
+    """The last of several aggressive collections after which memory was still over the limit."""
 
 
 class Pressure:
@@ -230,6 +210,7 @@ class Pressure:
     def __init__(
         self,
         limit: Limit,
+        groups: MemoryGroups,
         budget: float,
         memory: Memory,
         collect: Callable[[int], int],
@@ -243,6 +224,7 @@ class Pressure:
         self.stalled = 0.0
         """Share of the last 10 s in which some task of the group waited for memory."""
         self._limit = limit
+        self._groups = groups
         self._budget = budget
         self._memory = memory
         self._collect = collect
@@ -254,8 +236,11 @@ class Pressure:
         self._checking = _thread.allocate_lock()
         self._patience_ns = _patience_ns()
         self._checks = 0
-        self._refresh_at = self._aggressive_at = self._light_at = now()
+        self._refresh_at = now()
+        self._allowed_at = now()  # by the budget
+        self._repeat_at = self._wanted_at = now()  # an aggressive one, if memory has grown, or not
         self._fruitless = 0
+        self._left_bytes = 0  # in use after the last aggressive collection
         self._arm()
 
     def used(self) -> Used | None:
@@ -289,7 +274,9 @@ class Pressure:
         try:
             self._refresh()
             used = self._limit.used()
-            if used is not None:
+            if used is None:  # a mode that nothing could end would be one for ever
+                self._leave()
+            else:
                 self._act(used)
         finally:
             self._checking.release()
@@ -314,8 +301,8 @@ class Pressure:
         if now < self._refresh_at:
             return
         self._refresh_at = now + REFRESH_NS
-        self._limit.refresh()
-        self.stalled = self._limit.stalled()
+        self._groups.refresh()
+        self.stalled = self._groups.pressure() or 0.0
         self._arm()
 
     def _act(self, used: Used) -> None:
@@ -329,31 +316,38 @@ class Pressure:
         self.high = True
         self._checks += 1
         event = None
-        if used.share > self._part and now >= self._aggressive_at:
+        if used.share > self._part and self._is_due(used, now):
             event = self._aggressive(used)
-        elif self._checks % LIGHT_EVERY == 0 and now >= self._light_at:
+        elif self._checks % LIGHT_EVERY == 0 and now >= self._allowed_at:
             self._collect(0)
-            self._light_at = self._now() + self._pause_for(now)
+            self._pay_for(now)
         if entering:
             self.entries += 1
             self._listener.high_memory(now, str(event or used))
         if event is not None:
             self._listener.memory_event(event)
-        if event is not None and self._fruitless >= FRUITLESS:
-            self._listener.memory_exhausted(used)
+            if self._fruitless >= FRUITLESS:
+                self._listener.memory_exhausted(event)
 
     def _leave(self) -> None:
         self.high = False
         self._checks = 0
         self._fruitless = 0
 
-    def _pause_for(self, began_ns: int) -> int:
-        """Nanoseconds for which there is to be peace after what has been done since then."""
-        return int((self._now() - began_ns) / self._budget)
+    def _is_due(self, used: Used, now: int) -> bool:
+        """Is it time for another aggressive collection?"""
+        grown = used.bytes - self._left_bytes > used.limit_bytes * WORTH_WHILE
+        wanted_at = self._repeat_at if grown else self._wanted_at
+        return now >= max(self._allowed_at, wanted_at)
+
+    def _pay_for(self, began_ns: int) -> None:
+        """Nothing is to be collected until the time since then is within the budget again."""
+        now = self._now()
+        self._allowed_at = now + int((now - began_ns) / self._budget)
 
     def _aggressive(self, used: Used) -> MemoryEvent:
         began_ns, rss_before = self._now(), self._rss()
-        young, middle, old = (max(self._collect(generation), 0) for generation in GENERATIONS)
+        young, middle, old = (self._collect(generation) for generation in GENERATIONS)
         if not self._memory.trim():
             _say_once("freed memory is not given back to the system: no way is known here")
         after = self._limit.used() or used
@@ -365,15 +359,19 @@ class Pressure:
             used_after_bytes=after.bytes,
             rss_before_bytes=rss_before,
             rss_after_bytes=self._rss(),
-            collected_by_generation=(young, middle, old),
+            collected_by_generation=(max(young, 0), max(middle, 0), max(old, 0)),
             took_ns=self._now() - began_ns,
         )
-        # A heap that is simply full must not be collected for ever.
-        pause_ns = max(self._pause_for(began_ns), self._patience_ns)
-        self._fruitless = self._fruitless + 1 if after.share > self._part else 0
+        if old != DID_NOT_RUN:
+            self._fruitless = self._fruitless + 1 if after.share > self._part else 0
+        # A heap that is simply full must not be collected for ever: not beyond the budget, and
+        # unless it grows, less and less.
+        self._pay_for(began_ns)
+        now = self._now()
+        self._repeat_at = self._wanted_at = max(self._allowed_at, now + self._patience_ns)
         if used.bytes - after.bytes < used.bytes * WORTH_WHILE:
-            pause_ns <<= min(self._fruitless, 6)
-        self._aggressive_at = self._now() + pause_ns
+            self._wanted_at += self._repeat_at - now << min(self._fruitless, 6)
+        self._left_bytes = after.bytes
         return event
 
 

@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 
 import gcctl
-from gcctl import _impl, _pycore
-from gcctl._protocol import Core
+from gcctl import _impl, _pycore, _pymemory
+from gcctl._protocol import Core, Memory
 from gcctl.collectors import COLLECTOR
 
 NOT_BUILT = "the compiled core is not installed (GCCTL_BUILD_EXT=no)"
 TWINS: dict[str, type[Core] | None] = {"c": None, "python": _pycore.Core}
+MEMORY_TWINS: dict[str, type[Memory] | None] = {"c": None, "python": _pymemory.Memory}
 if importlib.util.find_spec("gcctl._core"):  # one that is there and broken is an error
-    from gcctl import _core
+    from gcctl import _core, _memory
 
     TWINS["c"] = _core.Core
+    MEMORY_TWINS["c"] = _memory.Memory
 
 
 def pytest_report_header() -> str:
@@ -35,6 +37,17 @@ def core_class(request: pytest.FixtureRequest) -> type[Core]:
     if twin is None:
         pytest.skip(NOT_BUILT)
     return twin
+
+
+@pytest.fixture(params=MEMORY_TWINS)
+def memory(request: pytest.FixtureRequest) -> Iterator[Memory]:
+    """A Memory of each twin in turn."""
+    twin = MEMORY_TWINS[request.param]
+    if twin is None:
+        pytest.skip(NOT_BUILT)
+    memory = twin()
+    yield memory
+    memory.close()
 
 
 @pytest.fixture(scope="session")
