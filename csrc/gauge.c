@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* All that is looked for stands at the beginning, in /proc/meminfo too. */
-enum { TEXT_SIZE = 256 };
+enum { TEXT_SIZE = 256, MOST_DIGITS = 15 };
 
 int gcctl_gauge_open(gcctl_gauge *gauge, const char *path, int kind) {
     struct stat found;
@@ -41,10 +41,12 @@ void gcctl_gauge_close(gcctl_gauge *gauge) {
     gauge->fd = -1;
 }
 
-/* The number at *text, which is moved behind it; -1 where there is none below 2^53. */
+/* The number at *text, which is moved behind it; -1 where there is none, or one of too many digits
+   to be multiplied by a page or a kilobyte. */
 static int64_t number(const char **text) {
     const char *digit = *text;
     int64_t value = 0;
+    int digits = 0;
     while (*digit == ' ') {
         digit++;
     }
@@ -52,7 +54,7 @@ static int64_t number(const char **text) {
         return -1;
     }
     for (; *digit >= '0' && *digit <= '9'; digit++) {
-        if (value >> 53) {
+        if (++digits > MOST_DIGITS) {
             return -1;
         }
         value = value * 10 + (*digit - '0');

@@ -14,9 +14,9 @@ from gcctl._protocol import MAX_TRIPS, Trip
 TEXT_SIZE = 255
 """All that is looked for stands at the beginning of its file, in /proc/meminfo too."""
 
-STATM = re.compile(rb" *[0-9]+ +([0-9]{1,16}) ")
-NUMBER = re.compile(rb" *([0-9]{1,16})(?:\n|$)")
-MEMINFO = re.compile(rb"MemTotal: *([0-9]{1,16}).*MemAvailable: *([0-9]{1,16})", re.DOTALL)
+STATM = re.compile(rb" *[0-9]{1,15} +([0-9]{1,15}) ")
+NUMBER = re.compile(rb" *([0-9]{1,15})(?:\n|\Z)")
+VALUE = re.compile(rb" *([0-9]{1,15})(?![0-9])")
 
 
 class Gauge:
@@ -42,16 +42,15 @@ class Gauge:
 
     def read(self) -> int:
         try:
-            text = os.pread(self._fd, TEXT_SIZE, 0)
+            text = os.pread(self._fd, TEXT_SIZE, 0).partition(b"\0")[0]
         except (OSError, AttributeError):  # closed; or Windows, which has no pread
             return -1
         if self._kind == "statm":
             found = STATM.match(text)
             return int(found[1]) * os.sysconf("SC_PAGESIZE") if found else -1
         if self._kind == "meminfo":
-            found = MEMINFO.search(text)
-            used = (int(found[1]) - int(found[2])) * 1024 if found else -1
-            return max(used, -1)
+            total, available = _field(text, b"MemTotal:"), _field(text, b"MemAvailable:")
+            return (total - available) * 1024 if total >= available >= 0 else -1
         found = NUMBER.match(text)
         return int(found[1]) if found else -1
 
@@ -108,6 +107,12 @@ class Memory:
         for gauge in self._gauges:
             gauge.close()
         self._gauges = []
+
+
+def _field(text: bytes, name: bytes) -> int:
+    """The number behind a name of /proc/meminfo; -1 where there is none."""
+    found = VALUE.match(text.partition(name)[2])
+    return int(found[1]) if found else -1
 
 
 def _identity(fd: int) -> tuple[int, int]:

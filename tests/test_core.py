@@ -79,6 +79,14 @@ class TestSchedule:
             rig.core.tick()
         assert rig.notified == [("report", None)] * 2
 
+    def test_advises_to_recycle_after_so_many_requests(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), recycle_after=5)
+        for _ in range(4):
+            rig.core.tick()
+        assert rig.notified == []
+        rig.core.tick()
+        assert rig.notified == [("recycle", None)]
+
     def test_starting_again_counts_from_zero(self, rig: Rig) -> None:
         rig.start((3, 0, 0))
         rig.core.tick()
@@ -164,6 +172,46 @@ class TestExitStack:
         assert rig.runs == [2]
 
 
+class TestLooking:
+    """At boundaries, at most every so often."""
+
+    def test_at_the_first_boundary_after_the_interval(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), look_interval_ns=100)
+        for time_ns, looks in ((0, 0), (99, 0), (100, 1), (101, 1), (199, 1), (200, 2), (900, 3)):
+            rig.time_ns = time_ns
+            with rig.core.request():
+                pass
+            rig.core.tick()
+            assert rig.notified == [("look", None)] * looks, time_ns
+
+    def test_never_when_not_asked_for_and_not_once_stopped(self, rig: Rig) -> None:
+        rig.start((0, 0, 0))
+        rig.time_ns = 2**60
+        rig.core.tick()
+        rig.core.stop()
+        rig.start((0, 0, 0), look_interval_ns=0)
+        rig.core.stop()
+        rig.core.tick()
+        assert rig.notified == []
+
+    def test_comes_after_the_collection_that_is_due(self, rig: Rig) -> None:
+        order: list[object] = []
+        rig.start((1, 0, 0), look_interval_ns=0, notify=lambda kind, event: order.append(rig.runs))
+        rig.core.tick()
+        assert order == [[0]]
+
+    def test_counts_anew_in_a_forked_child(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), look_interval_ns=100)
+        rig.time_ns = 99
+        rig.core.after_fork()
+        rig.time_ns = 198
+        rig.core.tick()
+        assert rig.notified == []
+        rig.time_ns = 199
+        rig.core.tick()
+        assert rig.notified == [("look", None)]
+
+
 class TestEmergency:
     def test_first_failure_gets_a_full_collection_at_once(self, rig: Rig) -> None:
         rig.start((1, 10, 100), emergency_interval_ns=10 * NS)
@@ -211,6 +259,64 @@ class TestRecording:
         rig.core.tick()
         assert rig.notified == [("long_pause", rig.core.events()[-1])]
         assert rig.core.events()[-1].generation == 2
+
+    def test_long_pauses_of_others_are_told_at_the_next_boundary(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), max_pause_ns=999)
+        rig.collect(2)
+        rig.pause_ns = 5000
+        rig.collect(1)
+        rig.pause_ns = 2000
+        rig.collect(0)
+        assert rig.notified == []
+        rig.core.tick()
+        rig.core.tick()
+        ((kind, event),) = rig.notified
+        assert kind == "long_pause"
+        assert event is not None
+        assert (event.pause_ns, event.reason) == (5000, "external"), "the longest of them"
+
+    def test_or_when_that_is_asked_for(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), max_pause_ns=999)
+        rig.core.tell_long_pause()
+        rig.collect(2)
+        rig.core.tell_long_pause()
+        rig.core.tell_long_pause()
+        assert len(rig.notified) == 1
+
+    def test_the_last_minute_forgets(self, rig: Rig) -> None:
+        rig.start((1, 3, 0))
+        for _ in range(6):
+            rig.core.tick()
+        rig.time_ns = 30 * NS
+        rig.pause_ns = 7000
+        rig.core.tick()
+        minute = rig.core.snapshot().last_minute
+        assert minute.collections == (5, 2, 0)
+        assert minute.totals.collections == 7
+        assert minute.totals.pause_max_ns == 7000
+        rig.time_ns = 61 * NS
+        minute = rig.core.snapshot().last_minute
+        assert minute.collections == (1, 0, 0)
+        assert minute.totals.pause_total_ns == 7000
+        rig.time_ns = 10**6 * NS
+        assert rig.core.snapshot().last_minute.totals.collections == 0
+        assert rig.core.snapshot().generations[0].collections == 5
+
+    @given(times=st.lists(st.integers(0, 200 * NS), max_size=60), end=st.integers(0, 300 * NS))
+    def test_the_last_minute_holds_what_began_in_it(
+        self, both_twins: list[type[Core]], times: list[int], end: int
+    ) -> None:
+        for twin in both_twins:
+            rig = Rig(twin)
+            rig.pause_ns = 0
+            rig.start((1, 0, 0))
+            for time_ns in sorted(times):
+                rig.time_ns = time_ns
+                rig.core.tick()
+            rig.time_ns = now = max([end, *times])
+            found = rig.core.snapshot().last_minute.totals.collections
+            assert sum(t > now - 55 * NS for t in times) <= found
+            assert found <= sum(t > now - 60 * NS for t in times)
 
     def test_collections_of_others_are_seen(self, rig: Rig) -> None:
         rig.start((0, 0, 0))

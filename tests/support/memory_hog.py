@@ -1,19 +1,28 @@
-"""Memory that only a collector can free, by the megabyte."""
+"""Memory that is resident, by the megabyte, and back with the system once it is freed.
+
+Each block is mapped on its own: malloc would take it from what earlier tests have left in its heap.
+"""
 
 from __future__ import annotations
+
+import mmap
 
 MIB = 2**20
 
 
-class Cycle:
-    """Keeps a block of memory, and itself."""
+def block(mib: int) -> mmap.mmap:
+    memory = mmap.mmap(-1, mib * MIB)
+    memory.write(b"x" * len(memory))  # what was never written to is not resident
+    return memory
 
-    def __init__(self, size: int) -> None:
-        # Written to, for memory that never was is not resident.
-        self.block = bytearray(b"x") * size
+
+class Cycle:
+    """Keeps a megabyte, and itself: only a collector can free it."""
+
+    def __init__(self) -> None:
+        self.block = block(1)
         self.me = self
 
 
 def hog(mib: int) -> list[Cycle]:
-    """That much memory in blocks of 64 KiB, which come from malloc."""
-    return [Cycle(MIB // 16) for _ in range(mib * 16)]
+    return [Cycle() for _ in range(mib)]
