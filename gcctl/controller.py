@@ -14,8 +14,9 @@ from gcctl.batch import batches
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
 from gcctl.config import Config
+from gcctl.limits import limit_for, rss_bytes
 from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
-from gcctl.pressure import Listener, MemoryEvent, Pressure, limit_for, rss_bytes
+from gcctl.pressure import Listener, MemoryEvent, Pressure
 from gcctl.recycling import RecycleAdvice, Recycling
 from gcctl.settings import Rollback, Watch
 from gcctl.units import size

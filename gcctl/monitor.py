@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from gcctl import histogram
 from gcctl._protocol import ByReason, Event, GenerationTotals, Snapshot
 from gcctl.alerts import Alert, AlertCounts, Alerts
-from gcctl.pressure import MemoryEvent, Used
+from gcctl.limits import Used
+from gcctl.pressure import MemoryEvent
 from gcctl.recycling import RecycleAdvice
 
 SAMPLES_KEPT = 120

@@ -25,7 +25,8 @@ import gcctl
 from gcctl import _impl
 from gcctl._protocol import Trip
 from gcctl.cgroup import MemoryGroups
-from gcctl.pressure import ALERT_AT, FRUITLESS, LEAVE_AT, Listener, MemoryEvent, OwnLimit, Pressure
+from gcctl.limits import OwnLimit
+from gcctl.pressure import ALERT_AT, FRUITLESS, LEAVE_AT, Listener, MemoryEvent, Pressure
 
 LIMIT = 1000
 SECOND = 10**9

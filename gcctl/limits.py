@@ -1,0 +1,119 @@
+"""A limit on memory: how much is used, of what, and which files tell when it is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import psutil
+
+from gcctl._protocol import MAX_TRIPS, Memory, Trip
+from gcctl.cgroup import MemoryGroups
+from gcctl.units import size
+
+
+class Used(NamedTuple):
+    """Memory in use against a limit."""
+
+    bytes: int
+    limit_bytes: int
+    what: str
+    """"RSS", or whose memory it is."""
+
+    @property
+    def share(self) -> float:
+        return self.bytes / self.limit_bytes
+
+    def __str__(self) -> str:
+        return f"{self.what} {size(self.bytes)}, over the limit of {size(self.limit_bytes)}"
+
+
+class Limit(Protocol):
+    """What is compared with what."""
+
+    def used(self) -> Used | None:
+        """The tightest of all; None where it cannot be found out."""
+
+    def trips(self, part: float) -> list[Trip]:
+        """What to watch for `part` of the limit: nothing above it goes unseen."""
+
+
+class OwnLimit:
+    """An absolute limit: on the resident set of this process."""
+
+    def __init__(self, limit_bytes: int, rss: Callable[[], int]) -> None:
+        self._limit_bytes = limit_bytes
+        self._rss = rss
+
+    def used(self) -> Used | None:
+        used = self._rss()
+        return Used(used, self._limit_bytes, "RSS") if used else None
+
+    def trips(self, part: float) -> list[Trip]:
+        return [Trip("rss", "", int(self._limit_bytes * part))]
+
+
+class SharedLimit:
+    """A share of what the control groups of this process may use together, or the machine."""
+
+    def __init__(self, share: float, groups: MemoryGroups) -> None:
+        self._share = share
+        self._groups = groups
+
+    def used(self) -> Used | None:
+        found = []
+        for group in self._groups.groups:
+            try:
+                used = group.used_bytes()
+            except (OSError, ValueError):  # gone, or moved out of: the next refresh() will see
+                continue
+            found.append(Used(used, self._of(group.limit_bytes), group.name))
+        if not self._groups.groups and (memory := _machine()) is not None:  # macOS, Windows
+            limit_bytes = self._of(memory.total)
+            found = [Used(memory.total - memory.available, limit_bytes, "physical memory")]
+        return max(found, key=lambda used: used.share, default=None)
+
+    def trips(self, part: float) -> list[Trip]:
+        # An upper bound of what is used: the file cache counts, which used() leaves out.
+        return [
+            Trip(
+                "meminfo" if group.meminfo else "number",
+                group.usage_path,
+                int(self._of(group.limit_bytes) * part),
+            )
+            for group in self._groups.groups[:MAX_TRIPS]
+        ]
+
+    def _of(self, limit_bytes: int) -> int:
+        return max(int(limit_bytes * self._share), 1)
+
+
+def limit_for(limit: int | str, groups: MemoryGroups, rss: Callable[[], int]) -> Limit:
+    """From the configuration's `memory_limit`: bytes, or a share such as "80%"."""
+    if isinstance(limit, str):
+        return SharedLimit(float(limit.removesuffix("%")) / 100, groups)
+    return OwnLimit(limit, rss)
+
+
+def rss_bytes(memory: Memory) -> int:
+    """Resident set size in bytes; 0 where the system does not tell."""
+    used = memory.rss()
+    if used >= 0:
+        return used
+    try:
+        # A new object each time: a Process made before a fork speaks of the parent.
+        return int(psutil.Process().memory_info().rss)
+    except (psutil.Error, OSError):
+        return 0
+
+
+def _machine() -> Any:
+    try:
+        return psutil.virtual_memory()
+    except (psutil.Error, OSError, RuntimeError):
+        return None
+
+
+def machine_bytes() -> int:
+    memory = _machine()
+    return memory.total if memory is not None else 0
