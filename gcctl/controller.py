@@ -64,6 +64,7 @@ class Controller:
         self._watch: Watch | None = None
         self._rollback = Rollback()
         self._final: Stats | None = None
+        self._final_events: tuple[Event, ...] = ()
         self._notes: list[str] = []
         self._faults = 0
         self._frequency_at = core.now()
@@ -72,8 +73,9 @@ class Controller:
         """The statistics now; once uninstalled, those of that moment."""
         if self._final is not None or not self.installed:
             return self._final or Stats()
+        rss = self._rss()
         try:
-            self._observe()
+            self._observe(rss)
         except Exception:
             self._fault()
         pressure, now = self._pressure, self._core.now()
@@ -83,7 +85,7 @@ class Controller:
             **self._monitor.counters(now, pressure.used() if pressure else None),
             policy=self.config.policy,
             implementation=self._core.implementation,
-            rss_bytes=rss_bytes(self._memory),
+            rss_bytes=rss,
             high_memory=pressure.high if pressure else False,
             high_memory_events=pressure.entries if pressure else 0,
             memory_stalled_share=pressure.stalled if pressure else 0.0,
@@ -96,7 +98,9 @@ class Controller:
 
     def report(self, format: Literal["text", "json"] = "text") -> str:
         """As `gcctl.report()`, of this controller."""
-        return reporting.render(format, self.stats(), self.config, self.events())
+        stats = self.stats()
+        events = self.events() if self._final is None else self._final_events
+        return reporting.render(format, stats, self.config, events)
 
     def check_memory(self) -> bool:
         """As `gcctl.check_memory()`; False when this controller is not the installed one."""
@@ -204,6 +208,7 @@ class Controller:
             collected = self._core.collect(0, REQUESTED)
         if collected < 0:
             self._notes.append("the last collection was left out: one was running")
+        self._final_events = self.events()
         self._final = self.stats()
 
     def _restore(self) -> None:
@@ -242,7 +247,7 @@ class Controller:
             self._recycling.advise("requests", served)
         elif kind == "look":
             try:
-                self._observe()
+                self._observe(self._rss())
             finally:
                 if self._pressure is not None:
                     self._pressure.look()
@@ -250,9 +255,9 @@ class Controller:
             message = long_pause_message(event, self.config.max_pause_ns)
             self._alert("long_gc_pause", event.time_ns, message)
 
-    def _observe(self) -> None:
+    def _observe(self, rss: int) -> None:
         """Look at memory and settings; collects nothing."""
-        now, rss = self._core.now(), self._rss()
+        now = self._core.now()
         self._monitor.sample(now, rss)
         above = self._recycling.above_bytes
         if above is not None and rss > above:

@@ -20,7 +20,7 @@ LAYERS = [
     {"_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},
     {"_impl", "fork", "pressure", "alerts", "recycling"},
     {"batch", "boundary", "monitor"},
-    {"reporting"},
+    {"reporting", "report_json"},
     {"controller"},
     {"lifecycle"},
     {"__init__"},

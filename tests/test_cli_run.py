@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -513,6 +515,150 @@ for served in (0, 12):
     assert completed.stderr.count("gcctl report of process") == 2
 
 
+def read(path: Path) -> Any:
+    """A report as JSON; nothing else may be left beside it."""
+    assert not [*path.parent.glob(".gcctl*")]
+    return json.loads(path.read_text())
+
+
+def test_the_report_as_json_is_written_at_the_end(serves: Path) -> None:
+    (serves / "report.json").write_text("that of last time")
+    command = [*RUN, "--policy", "instagram", "--json", "report.json", "serves.py"]
+    completed = run(command, serves)
+    assert (completed.returncode, completed.stdout) == (0, "instagram 25 False\n")
+    assert "gcctl report" not in completed.stderr
+    report = read(serves / "report.json")
+    assert report["config"]["policy"] == report["stats"]["policy"] == "instagram"
+    assert report["stats"]["requests"] == 25
+    assert report["stats"]["collections_by_reason"]["requested"] == 1, "the final collection"
+    assert report["events"][-1]["reason"] == "requested"
+    assert len(report["events"]) == report["stats"]["collections"]
+    assert report["gc_settings"]["enabled"] is True, "settings are back"
+
+
+def test_both_reports_may_be_had(serves: Path) -> None:
+    completed = run([*RUN, "--report", "--json=report.json", "serves.py"], serves)
+    assert "gcctl report of process" in completed.stderr
+    assert read(serves / "report.json")["stats"]["requests"] == 25
+
+
+@posix
+def test_the_report_as_json_has_the_permissions_of_any_new_file(serves: Path) -> None:
+    run([*RUN, "--json", "report.json", "serves.py"], serves)
+    (serves / "other").touch()
+    assert (serves / "report.json").stat().st_mode == (serves / "other").stat().st_mode
+
+
+def test_the_path_of_the_report_is_that_at_the_start(serves: Path) -> None:
+    (serves / "elsewhere").mkdir()
+    (serves / "reports").mkdir()
+    (serves / "serves.py").write_text(f"import os; os.chdir('elsewhere')\n{SERVES}")
+    path = os.path.join("reports", "last.json")
+    assert run([*RUN, "--json", path, "serves.py"], serves).returncode == 0
+    assert read(serves / path)["stats"]["requests"] == 25
+    assert not [*(serves / "elsewhere").iterdir()]
+
+
+@posix
+def test_a_link_to_the_report_stays_one(serves: Path) -> None:
+    (serves / "reports").mkdir()
+    (serves / "last.json").symlink_to("reports/today.json")
+    assert run([*RUN, "--json", "last.json", "serves.py"], serves).returncode == 0
+    assert (serves / "last.json").is_symlink()
+    assert read(serves / "reports" / "today.json")["stats"]["requests"] == 25
+
+
+@pytest.mark.parametrize("ending", ["raise ValueError('no')", "sys.exit(7)"])
+def test_the_report_as_json_leaves_the_exit_status_alone(serves: Path, ending: str) -> None:
+    (serves / "serves.py").write_text(SERVES + ending)
+    expected = run([sys.executable, "serves.py"], serves).returncode
+    assert run([*RUN, "--json", "report.json", "serves.py"], serves).returncode == expected != 0
+    assert read(serves / "report.json")["stats"]["requests"] == 25
+
+
+def test_a_program_that_ends_at_once_writes_no_report(serves: Path) -> None:
+    (serves / "report.json").write_text("that of last time")
+    (serves / "serves.py").write_text(SERVES + "import os; os._exit(3)")
+    assert run([*RUN, "--json", "report.json", "serves.py"], serves).returncode == 3
+    assert (serves / "report.json").read_text() == "that of last time"
+    assert not [*serves.glob(".gcctl*")]
+
+
+def test_disabled_by_the_environment_the_report_as_json_says_so(serves: Path) -> None:
+    command = [*RUN, "--json", "report.json", "serves.py"]
+    assert run(command, serves, GCCTL_DISABLE="1").returncode == 0
+    report = read(serves / "report.json")
+    assert (report["stats"]["policy"], report["config"]) == (None, None)
+
+
+@posix
+def test_a_forked_child_that_has_served_requests_writes_a_report_of_its_own(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "program.py").write_text("""
+import os, sys, gcctl
+for served in (0, 12):
+    child = os.fork()
+    if child == 0:
+        for _ in range(served):
+            gcctl.tick()
+        sys.exit()
+    os.wait()
+print(child)
+""")
+    completed = run([*RUN, "--json", "report.new.json", "program.py"], tmp_path)
+    child = int(completed.stdout)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"program.py", "report.new.json", f"report.new.{child}.json"}
+    report = read(tmp_path / f"report.new.{child}.json")
+    assert (report["environment"]["pid"], report["stats"]["requests"]) == (child, 12)
+    assert read(tmp_path / "report.new.json")["stats"]["requests"] == 0
+
+
+BAD_PATHS = ["", "missing/report.json", "serves.py/report.json", "serves.d", "new/", "r" * 300]
+
+
+@pytest.mark.parametrize("path", [*BAD_PATHS, pytest.param("/dev/null", marks=posix)])
+def test_a_path_that_cannot_be_written_is_one_line_and_status_2(serves: Path, path: str) -> None:
+    (serves / "serves.d").mkdir()
+    completed = run([*RUN, "--json", path, "serves.py"], serves)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    [line] = completed.stderr.splitlines()
+    assert line.startswith(f"gcctl run: error: --json {path!r} cannot be written: ")
+    assert {entry.name for entry in serves.iterdir()} == {"serves.py", "serves.d"}
+
+
+@posix
+@pytest.mark.skipif("os.geteuid() == 0", reason="the superuser may write everywhere")
+def test_a_directory_that_is_not_writable_is_found_at_the_start(serves: Path) -> None:
+    (serves / "reports").mkdir(mode=0o500)
+    completed = run([*RUN, "--json", "reports/last.json", "serves.py"], serves)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "Permission denied" in completed.stderr
+
+
+@pytest.mark.parametrize("ending", ["", "sys.exit(7)"])
+def test_a_report_that_cannot_be_written_at_the_end_is_one_line(serves: Path, ending: str) -> None:
+    (serves / "reports").mkdir()
+    (serves / "serves.py").write_text(f"{SERVES}\nimport os; os.rmdir('reports')\n{ending}")
+    path = os.path.join("reports", "last.json")
+    completed = run([*RUN, "--json", path, "serves.py"], serves)
+    assert (completed.returncode, completed.stdout) == (7 if ending else 0, "off 25 True\n")
+    *_, line = completed.stderr.splitlines()
+    assert line.startswith("gcctl run: error: the report as JSON cannot be written: ")
+
+
+def test_the_report_as_json_runs_no_module_of_the_program(tmp_path: Path) -> None:
+    application = tmp_path / "application"  # not where we are: `python -m gcctl` itself looks there
+    application.mkdir()
+    for name in ("calendar", "csv", "datetime", "email", "random", "tempfile", "zipfile"):
+        (application / f"{name}.py").write_text("print('imported', __name__)")
+    (application / "serves.py").write_text(SERVES)
+    command = [*RUN, "--json", "report.json", os.path.join("application", "serves.py")]
+    assert run(command, tmp_path).stdout == "off 25 True\n"
+    assert read(tmp_path / "report.json")["stats"]["requests"] == 25
+
+
 def test_a_configuration_file_is_read_before_the_program(serves: Path) -> None:
     (serves / "settings.toml").write_text('[gcctl]\npolicy = "conservative"\n')
     command = [*RUN, "--config", "settings.toml", "serves.py"]
@@ -559,6 +705,7 @@ def test_a_bad_setting_is_one_line_and_status_2(
         [],
         ["--report"],
         ["--policy"],
+        ["--json"],
         ["-m"],
         ["--"],
         ["-x", "program.py"],

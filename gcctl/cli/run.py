@@ -30,6 +30,10 @@ VALUE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "FILE",
         "help": "a TOML file with a table [gcctl], or a pyproject.toml with [tool.gcctl]",
     },
+    "--json": {
+        "metavar": "PATH",
+        "help": "write the report as JSON to this file when the program ends",
+    },
     "--log-level": {
         "metavar": "LEVEL",
         "choices": LOG_LEVELS,
@@ -58,8 +62,8 @@ class RunCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.usage = (
-            "gcctl run [-h] [--policy POLICY] [--config FILE] [--report] [--log-level LEVEL] "
-            "(SCRIPT | -m MODULE) [ARGUMENTS ...]"
+            "gcctl run [-h] [--policy POLICY] [--config FILE] [--report] [--json PATH] "
+            "[--log-level LEVEL] (SCRIPT | -m MODULE) [ARGUMENTS ...]"
         )
         parser.description = (
             "Run a program under the controller, exactly as python would run it: a script, a "
@@ -86,6 +90,7 @@ class RunCommand:
             "policy": args.policy,
             "config": args.config,
             "report": args.report,
+            "json": args.json,
             "log_level": args.log_level,
         }
         environment = _environment(order, os.environ)

@@ -72,6 +72,7 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "tick": (gcctl.tick, 100_000),
     "stats": (gcctl.stats, 1_000),
     "report": (gcctl.report, 1_000),
+    "report as JSON": (lambda: gcctl.report("json"), 1_000),
     "check_memory": (gcctl.check_memory, 100_000),
     "check_memory over the limit": (over_the_limit, 100),
     "should_recycle": (gcctl.should_recycle, 100_000),

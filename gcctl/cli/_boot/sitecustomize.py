@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import importlib
 import importlib.util
 import json
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     import gcctl
@@ -52,16 +54,14 @@ def _install(order: Mapping[str, Any]) -> None:
     """The controller, as `order` (see `gcctl.cli.run`) says, until the program has ended."""
     import gcctl
 
-    if order["log_level"]:
-        _log_to_stderr(order["log_level"])
+    _set_up_logging(order["log_level"])
+    json_file = _json_file(order["json"])
     try:
         controller = _controller(order)
     except gcctl.GcctlError as error:
-        if sys.stderr is not None:  # print() would take None for the program's stdout
-            print(f"gcctl run: error: {error}", file=sys.stderr, flush=True)
-        os._exit(2)  # SystemExit would be a fatal error of the interpreter's start
+        _refuse(str(error))
     # Functions registered later run earlier: this one sees what all of the program's own have done.
-    atexit.register(_finish, controller, os.getpid(), sys.stderr if order["report"] else None)
+    atexit.register(_finish, controller, os.getpid(), sys.stderr, order["report"], json_file)
 
 
 def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
@@ -81,19 +81,84 @@ def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
     return install_config(config, "gcctl run")
 
 
-def _log_to_stderr(level: str) -> None:
+def _set_up_logging(level: str | None) -> None:
     import logging
 
+    logger = logging.getLogger("gcctl")
+    if level is None:
+        # The program's own handlers get the log; where it has none, logging would print warnings to
+        # stderr, among what the program prints there.
+        logger.addHandler(logging.NullHandler())
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("gcctl: %(levelname)s: %(message)s"))
-    logger = logging.getLogger("gcctl")
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False  # the program's own handlers would print it a second time
 
 
-def _finish(controller: gcctl.Controller, started_in: int, stream: TextIO | None) -> None:
-    """At exit: the settings as they were, then the report, which so has the final collection too.
+class _JSONFile:
+    """Where the report goes as JSON: a file that is there in full or, with what it was, not yet."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError or ValueError where nothing can be written."""
+        # In full, for the program may change directory; the file itself, for a link to it stays.
+        self._path = os.path.realpath(path)
+        self._started_in = os.getpid()
+        if not os.path.basename(path):
+            raise IsADirectoryError(errno.EISDIR, "it names a directory")
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat(self._path).st_mode):  # the likes of /dev/null
+                raise OSError(errno.EINVAL, "it is not a regular file")
+        self._write("", None)
+
+    def write(self, text: str) -> None:
+        """Raises OSError. A forked child has a file of its own, with its pid before the suffix."""
+        path = self._path
+        if os.getpid() != self._started_in:
+            root, suffix = os.path.splitext(path)
+            path = f"{root}.{os.getpid()}{suffix}"
+        self._write(text, path)
+
+    def _write(self, text: str, path: str | None) -> None:
+        """Write it to a new file, which then takes the place of `path`, or goes."""
+        new = os.path.join(os.path.dirname(self._path), f".gcctl-{os.urandom(8).hex()}.tmp")
+        try:
+            with open(new, "x", encoding="ascii") as stream:
+                stream.write(text)
+            if path is not None:
+                os.replace(new, path)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+
+
+def _json_file(path: str | None) -> _JSONFile | None:
+    try:
+        return None if path is None else _JSONFile(path)
+    except (OSError, ValueError) as error:
+        _refuse(f"--json {path!r} cannot be written: {getattr(error, 'strerror', error)}")
+
+
+def _refuse(text: str) -> NoReturn:
+    _say(sys.stderr, f"gcctl run: error: {text}")
+    os._exit(2)  # SystemExit would be a fatal error of the interpreter's start
+
+
+def _say(stream: TextIO | None, text: str) -> None:
+    if stream is not None:  # print() would take None for the program's stdout
+        with contextlib.suppress(OSError, ValueError):  # closed by its reader or the program
+            print(text, file=stream, flush=True)
+
+
+def _finish(
+    controller: gcctl.Controller,
+    started_in: int,
+    stderr: TextIO | None,
+    report: bool,
+    json_file: _JSONFile | None,
+) -> None:
+    """At exit: the settings as they were, then the reports, which so have the final collection too.
 
     A forked child that ends like a program gets here as well. Its report is wanted where it is a
     worker that has served requests, and noise otherwise.
@@ -101,10 +166,14 @@ def _finish(controller: gcctl.Controller, started_in: int, stream: TextIO | None
     try:
         controller.uninstall()
     finally:  # a setting that cannot be restored is an error, and the report is still owed
-        if stream is not None and (os.getpid() == started_in or controller.stats().requests):
-            title = f"gcctl report of process {os.getpid()}"
-            with contextlib.suppress(OSError, ValueError):  # closed by its reader or the program
-                print(title, controller.report(), sep="\n", file=stream, flush=True)
+        if os.getpid() == started_in or controller.stats().requests:
+            if report:
+                _say(stderr, f"gcctl report of process {os.getpid()}\n{controller.report()}")
+            try:
+                if json_file is not None:
+                    json_file.write(controller.report("json") + "\n")
+            except OSError as error:
+                _say(stderr, f"gcctl run: error: the report as JSON cannot be written: {error}")
 
 
 try:
