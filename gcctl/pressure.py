@@ -49,6 +49,10 @@ WORTH_WHILE = 0.05
 """Part of the memory used that an aggressive collection has to free, else the next waits longer;
 and part of the limit by which memory has to grow, for it not to wait."""
 
+FRUITFUL_SHARE = 0.5
+"""Share of elapsed time for aggressive collections that do bring memory well below the limit, where
+`pressure_budget` is less: without them it would grow until the process is killed."""
+
 GENERATIONS = (0, 1, 2)
 DID_NOT_RUN = -1
 
@@ -212,7 +216,7 @@ class Pressure:
             event = self._aggressive(used)
         elif self._checks % LIGHT_EVERY == 0 and now >= self._allowed_at:
             self._collect(0)
-            self._pay_for(now)
+            self._pay_for(now, self._budget)
         if entering:
             self.entries += 1
             self._listener.high_memory(now, str(event or used))
@@ -232,10 +236,10 @@ class Pressure:
         wanted_at = self._repeat_at if grown else self._wanted_at
         return now >= max(self._allowed_at, wanted_at)
 
-    def _pay_for(self, began_ns: int) -> None:
-        """Nothing is to be collected until the time since then is within the budget again."""
+    def _pay_for(self, began_ns: int, share: float) -> None:
+        """Nothing is to be collected until what took since then is that share of elapsed time."""
         now = self._now()
-        self._allowed_at = now + int((now - began_ns) / self._budget)
+        self._allowed_at = now + int((now - began_ns) * (1 / share - 1))
 
     def _aggressive(self, used: Used) -> MemoryEvent:
         began_ns, rss_before = self._now(), self._rss()
@@ -256,15 +260,22 @@ class Pressure:
         )
         if old != DID_NOT_RUN:
             self._fruitless = self._fruitless + 1 if after.share > self._part else 0
+        self._plan_next(began_ns, used, after)
+        return event
+
+    def _plan_next(self, began_ns: int, before: Used, after: Used) -> None:
+        self._left_bytes = after.bytes
+        if after.share <= self._part * LEAVE_AT:
+            self._pay_for(began_ns, max(self._budget, FRUITFUL_SHARE))
+            self._repeat_at = self._wanted_at = self._allowed_at
+            return
         # A heap that is simply full must not be collected for ever: not beyond the budget, and
         # unless it grows, less and less.
-        self._pay_for(began_ns)
+        self._pay_for(began_ns, self._budget)
         now = self._now()
         self._repeat_at = self._wanted_at = max(self._allowed_at, now + self._patience_ns)
-        if used.bytes - after.bytes < used.bytes * WORTH_WHILE:
+        if before.bytes - after.bytes < before.bytes * WORTH_WHILE:
             self._wanted_at += self._repeat_at - now << min(self._fruitless, 6)
-        self._left_bytes = after.bytes
-        return event
 
 
 def _patience_ns() -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import json
 import os
+import shutil
 import signal
 import socketserver
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +22,20 @@ from typing import Any
 import psutil
 import pytest
 
-from gcctl._demo import client, table, workload
+from gcctl._demo import batch, client, files, scenario_files, scenario_requests, workload
+from gcctl._demo.child import Child, TrialError
+from gcctl._demo.meter import Meter, peak_rss_bytes, rss_bytes
+from gcctl.cli import main
 from gcctl.collectors import COLLECTOR
 
 DEMO = [sys.executable, "-m", "gcctl", "demo"]
 LONG = [*DEMO, "--requests", "100000", "--heap", "0", "--policies", "production"]
 
+LONG_FILE = [*DEMO, "--scenario", "files", "--sizes", "2000"]
+MIB = 2**20
+
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals and terminals")
+proc = pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +52,11 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
 # --- the whole of it ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """The rows of one real, short demonstration of all presets."""
+def rows_of(folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    """The rows of one real, short demonstration."""
     completed = subprocess.run(
-        [*DEMO, "--quick", "--requests", "30", "--heap", "2000", "--json"],
-        cwd=tmp_path_factory.mktemp("demo"),
+        [*DEMO, "--json", *arguments],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
@@ -56,6 +65,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     assert (completed.returncode, completed.stderr) == (0, "")
     rows: list[dict[str, Any]] = json.loads(completed.stdout)
     return rows
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Of all presets."""
+    folder = tmp_path_factory.mktemp("demo")
+    return rows_of(folder, "--quick", "--requests", "30", "--heap", "2000")
 
 
 def test_every_preset_has_a_row_and_automatic_gc_comes_first(rows: list[dict[str, Any]]) -> None:
@@ -97,11 +113,19 @@ def test_the_table_has_a_line_per_policy_and_stderr_stays_empty_without_a_termin
 
 
 @posix
-def test_a_terminal_gets_a_progress_bar() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--requests", "60", "--heap", "0", "--quick", "--policies", "off"], "off, 1 of 1"),
+        (["--scenario", "files", "--sizes", "1"], "1 MiB, automatic GC"),
+        (["--scenario", "batch", "--objects", "100"], "gcctl.batch(), round 3 of 3"),
+    ],
+)
+def test_a_terminal_gets_a_progress_bar(arguments: list[str], what: str) -> None:
     import pty
 
     master, slave = pty.openpty()
-    command = [*DEMO, "--requests", "60", "--heap", "0", "--quick", "--policies", "off", "--json"]
+    command = [*DEMO, *arguments, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave) as process:
         os.close(slave)
         out, _ = process.communicate(timeout=120)
@@ -110,8 +134,155 @@ def test_a_terminal_gets_a_progress_bar() -> None:
         while data := os.read(master, 1024):
             shown += data
     os.close(master)
-    assert "off, 1 of 1" in shown.decode()
-    assert json.loads(out)[0]["requests"] == 60
+    assert what in shown.decode()
+    assert json.loads(out)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def file_rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Of two small files, under a limit that any work goes over."""
+    folder = tmp_path_factory.mktemp("demo")
+    return rows_of(folder, "--scenario", "files", "--sizes", "12,3", "--limit", "1")
+
+
+def test_each_file_is_processed_with_automatic_gc_and_with_gcctl(
+    file_rows: list[dict[str, Any]],
+) -> None:
+    assert [(row["file_bytes"] // MIB, row["collector"]) for row in file_rows] == [
+        (12, "automatic"),
+        (12, "gcctl"),
+        (3, "automatic"),
+        (3, "gcctl"),
+    ]
+
+
+def test_both_do_the_same_work(file_rows: list[dict[str, Any]]) -> None:
+    for automatic, with_gcctl in (file_rows[:2], file_rows[2:]):
+        for name in ("records", "words", "checksum"):
+            assert automatic[name] == with_gcctl[name]
+        assert automatic["words"] > automatic["records"] > 0
+    assert file_rows[0]["records"] > 3 * file_rows[2]["records"]
+
+
+def test_figures_of_files_are_consistent(file_rows: list[dict[str, Any]]) -> None:
+    for row in file_rows:
+        assert MIB < row["rss_before_bytes"] < row["rss_peak_bytes"]
+        assert row["rss_after_bytes"] > 0
+        assert row["cpu_ns"] > 0
+        assert 0 <= row["pause_max_ns"] <= row["pause_total_ns"] < row["elapsed_ns"]
+        assert row["python"] == ".".join(map(str, sys.version_info[:3]))
+        assert row["implementation"] in ("c", "python")
+
+
+def test_gcctl_has_a_limit_and_a_full_collection_at_the_end(
+    file_rows: list[dict[str, Any]],
+) -> None:
+    for row in file_rows:
+        if row["collector"] == "gcctl":
+            assert row["memory_limit_bytes"] == row["rss_before_bytes"] + MIB
+            assert row["high_memory_events"] >= 1
+            assert row["collections_by_generation"][2] >= 1
+        else:
+            assert row["memory_limit_bytes"] is None
+            assert row["high_memory_events"] == 0
+
+
+def test_the_table_of_files_has_a_line_for_each() -> None:
+    completed = demo("--scenario", "files", "--sizes", "1")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    lines = completed.stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines if line.startswith("1 MiB")] == [
+        "1 MiB, automatic GC",
+        "1 MiB, gcctl",
+    ]
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_text_is_the_same_every_time_and_no_two_mib_are() -> None:
+    first, second = io.BytesIO(), io.BytesIO()
+    files.write(first, 2)
+    files.write(second, 2)
+    assert first.getvalue() == second.getvalue()
+    assert len(first.getvalue()) == 2 * MIB
+    assert first.getvalue()[:MIB] != first.getvalue()[MIB:]
+
+
+def test_chunks_are_whole_lines_of_a_mib() -> None:
+    content = b"".join(b"%d\n" % number for number in range(300_000)) + b"no newline"
+    chunks = list(files.chunks(io.BytesIO(content)))
+    assert b"".join(chunks) == content
+    assert all(chunk.endswith(b"\n") for chunk in chunks[:-1])
+    assert all(MIB <= len(chunk) < MIB + 7 for chunk in chunks[:-1])
+
+
+def test_the_records_of_a_chunk_are_garbage_that_only_the_collector_frees() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        files.Chunk(b"a b,c\n" * 1000)
+        assert gc.collect() >= 1000
+    finally:
+        gc.enable()
+
+
+def test_a_summary_counts_words_and_records() -> None:
+    summary = files.Summary()
+    summary.add(b"one two,three\none,two\n")
+    assert (summary.records, summary.words) == (2, 5)
+    assert summary.first_words == {"one": 2}
+
+
+# --- batch ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def batch_rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("demo")
+    return rows_of(folder, "--scenario", "batch", "--objects", "40000", "--rounds", "2")
+
+
+def test_a_batch_is_compared_with_automatic_gc(batch_rows: list[dict[str, Any]]) -> None:
+    automatic, with_gcctl = batch_rows
+    assert (automatic["collector"], with_gcctl["collector"]) == ("automatic", "gcctl")
+    assert automatic["speedup"] == 1
+    assert with_gcctl["speedup"] == pytest.approx(
+        automatic["elapsed_ns"] / with_gcctl["elapsed_ns"], rel=0.01
+    )
+    assert sum(automatic["collections_by_generation"]) > 1
+    assert with_gcctl["collections_by_generation"] == [0, 0, 1]
+
+
+def test_figures_of_batches_are_medians_of_all_rounds(batch_rows: list[dict[str, Any]]) -> None:
+    for row in batch_rows:
+        first, second = row["elapsed_ns_by_round"]
+        assert row["elapsed_ns"] == (first + second) // 2
+        assert 0 < row["pause_max_ns"] <= row["pause_total_ns"] < row["elapsed_ns"]
+        assert row["objects"] == 40_000
+        assert row["rss_bytes"] > MIB
+        assert row["cpu_ns"] > 0
+
+
+def test_quick_is_one_round_and_options_beat_it() -> None:
+    completed = demo("--scenario", "batch", "--quick", "--objects", "400")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert "400 container objects" in completed.stdout
+    assert "One round" in completed.stdout
+    assert [line.split("  ")[0] for line in completed.stdout.splitlines()[4:6]] == [
+        "automatic GC",
+        "gcctl.batch()",
+    ]
+    assert max(map(len, completed.stdout.splitlines())) <= 100
+
+
+def test_a_structure_has_that_many_container_objects_and_an_index() -> None:
+    orders, index = batch.build(40_000)
+    lists = [item for order in orders for item in order.values() if isinstance(item, list)]
+    assert len(orders) + len(lists) == 40_000
+    assert all(gc.is_tracked(item) for item in (*orders, *lists))
+    assert sum(map(len, index.values())) == len(orders)
 
 
 # --- what goes wrong ------------------------------------------------------------------------------
@@ -129,6 +300,12 @@ def test_a_terminal_gets_a_progress_bar() -> None:
         ("--rate", "fast", "from 1 to 10000"),
         ("--policies", "off,nonesuch", "instagram"),
         ("--policies", "", "instagram"),
+        ("--sizes", "0", "from 1 to"),
+        ("--sizes", "50,many", "whole number"),
+        ("--sizes", "", "whole number"),
+        ("--limit", "0", "from 1 to"),
+        ("--objects", "5e6", "whole number"),
+        ("--rounds", "0", "from 1 to"),
     ],
 )
 def test_a_value_that_is_not_accepted_is_named(option: str, value: str, accepted: str) -> None:
@@ -138,6 +315,91 @@ def test_a_value_that_is_not_accepted_is_named(option: str, value: str, accepted
     assert complaint.startswith(f"gcctl demo: error: argument {option}: ")
     assert repr(value.split(",")[-1]) in complaint
     assert accepted in complaint
+
+
+@pytest.mark.parametrize(
+    ("scenario", "option", "value", "owner"),
+    [
+        ("batch", "--policies", "off", "requests"),
+        ("batch", "--sizes", "1", "files"),
+        ("files", "--heap", "0", "requests"),
+        ("files", "--rounds", "1", "batch"),
+        ("requests", "--objects", "1", "batch"),
+        ("requests", "--limit", "1", "files"),
+    ],
+)
+def test_an_option_of_another_scenario_is_refused(
+    scenario: str, option: str, value: str, owner: str
+) -> None:
+    completed = demo("--scenario", scenario, option, value)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr.splitlines()[-1] == (
+        f"gcctl demo: error: argument {option}: belongs to --scenario {owner}, not to {scenario}"
+    )
+
+
+def test_an_unknown_scenario_is_refused() -> None:
+    completed = demo("--scenario", "nonesuch")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "'nonesuch'" in completed.stderr
+
+
+FILES = ["demo", "--scenario", "files", "--sizes", "1"]
+
+
+def test_too_little_space_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(9, 9, MIB - 1)
+    )
+    assert main(FILES) == 1
+    out, err = capsys.readouterr()
+    [line] = err.splitlines()
+    assert (out, line[:19]) == ("", "gcctl demo: error: ")
+    assert tempfile.gettempdir() in line
+    assert "1.0 MiB are needed" in line
+
+
+@pytest.mark.parametrize("arguments", [FILES, ["demo", "--quick"]], ids=["files", "requests"])
+def test_no_temporary_folder_is_one_clear_error(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nonesuch"))
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    [line] = err.splitlines()
+    assert (out, line[:19]) == ("", "gcctl demo: error: ")
+    assert "nonesuch" in line
+
+
+@posix
+def test_a_disk_that_fills_up_is_one_clear_error() -> None:
+    limited = ["sh", "-c", 'ulimit -f 100; exec "$@"', "sh", *LONG_FILE]
+    completed = subprocess.run(limited, capture_output=True, text=True, timeout=120, check=False)
+    assert (completed.returncode, completed.stdout) == (1, "")
+    [line] = completed.stderr.splitlines()
+    assert line.startswith("gcctl demo: error: the process for 2000 MiB, automatic GC died")
+    assert "File too large" in line
+
+
+def test_a_file_with_two_results_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    checksums = iter([1, 2])
+    monkeypatch.setattr(
+        scenario_files,
+        "run_alone",
+        lambda *_: {"checksum": next(checksums), "words": 1},
+    )
+    with pytest.raises(TrialError, match="different results"):
+        scenario_files.measure({"sizes": [1], "limit": 1}, lambda name: [name], lambda *_: None)
+
+
+def test_a_process_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrialError, match=r"the helper cannot be started: .*nonesuch"):
+        Child("helper", [str(tmp_path / "nonesuch")])
 
 
 @contextlib.contextmanager
@@ -151,19 +413,19 @@ def running(new_group: bool = False) -> Iterator[tuple[subprocess.Popen[str], di
         process_group=0 if new_group else None,
     ) as process:
         try:
-            yield process, wait_until(lambda: children_of(process.pid))
+            yield process, wait_until(lambda: children_of(process.pid, "server", "client"))
         finally:
             process.kill()
 
 
-def children_of(pid: int) -> dict[str, psutil.Process]:
-    """Server and client, once there are both; else nothing."""
+def children_of(pid: int, *names: str) -> dict[str, psutil.Process]:
+    """The processes of these names, once they are all there; else nothing."""
     found = {}
     for child in psutil.Process(pid).children(recursive=True):
-        for name in ("server", "client"):
+        for name in names:
             if f"gcctl._demo.{name}" in child.cmdline():
                 found[name] = child
-    return found if len(found) == 2 else {}
+    return found if len(found) == len(names) else {}
 
 
 def wait_until(condition: Callable[[], Any]) -> Any:
@@ -205,6 +467,37 @@ def test_no_process_outlives_a_command_that_is_killed() -> None:
         process.kill()
         process.wait(timeout=60)
         wait_until(lambda: all_gone(children))
+
+
+def has_large_file(process: psutil.Process) -> bool:
+    descriptors = Path(f"/proc/{process.pid}/fd")
+    return any(entry.stat().st_size > MIB for entry in descriptors.iterdir())
+
+
+@proc
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_file_and_no_process_outlives_the_command(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        LONG_FILE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as process:
+        try:
+            children = wait_until(lambda: children_of(process.pid, "files"))
+            wait_until(lambda: has_large_file(children["files"]))
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    wait_until(lambda: all_gone(children))
+    assert list(tmp_path.iterdir()) == []
+    if number == signal.SIGINT:
+        assert (process.returncode, out, err) == (130, "", "gcctl demo: interrupted\n")
 
 
 @posix
@@ -312,6 +605,29 @@ def test_what_a_request_loads_is_garbage_that_only_the_collector_frees() -> None
 
 
 def test_the_table_tells_of_requests_without_an_answer(rows: list[dict[str, Any]]) -> None:
-    text = table.render([rows[0], {**rows[1], "errors": 3}])
+    text = scenario_requests.render([rows[0], {**rows[1], "errors": 3}])
     assert f"{rows[1]['policy']}: 3 requests were not answered" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_meter_counts_and_times_all_collections_of_its_block() -> None:
+    gc.disable()
+    try:
+        gc.collect()
+        with Meter() as meter:
+            gc.collect(0)
+            gc.collect(2)
+        gc.collect()
+    finally:
+        gc.enable()
+    figures = meter.figures()
+    assert sum(figures["collections_by_generation"]) == 2
+    assert 0 < figures["pause_max_ns"] <= figures["pause_total_ns"] <= figures["elapsed_ns"]
+    assert figures["cpu_ns"] >= 0
+
+
+def test_peak_memory_is_what_was_freed_again_too() -> None:
+    before = rss_bytes()
+    large = bytearray(os.urandom(16 * MIB))
+    del large
+    assert peak_rss_bytes() >= before + 8 * MIB

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-Row = dict[str, Any]
-"""The figures of one policy, under the names that `gcctl demo --json` prints."""
-
-
-class TrialError(Exception):
-    """A measurement that could not be made; the message says why."""
+from gcctl._demo.child import Child, Command, TrialError, module
+from gcctl._demo.table import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,93 +26,23 @@ class Plan:
     """Requests before them, as fast as they are answered; not measured."""
 
 
-class Child:
-    """A process of the demo. Killed when the `with` block is left, whatever for."""
-
-    def __init__(self, what: str, command: list[str]) -> None:
-        self._what = what
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=_environment(),
-            text=True,
-            encoding="utf-8",
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._process.kill()
-        with self._stderr, contextlib.suppress(BrokenPipeError), self._process:
-            pass
-
-    def tell(self, word: str) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(f"{word}\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._death() from None
-
-    def hear(self) -> dict[str, Any]:
-        """The next event; raises TrialError when the process ends instead."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._death()
-        try:
-            event: dict[str, Any] = json.loads(line)
-        except ValueError:
-            # Somebody's sitecustomize that prints, say.
-            raise TrialError(
-                f"the {self._what} printed {line.strip()!r}: something in this environment writes "
-                "to the standard output of every python"
-            ) from None
-        return event
-
-    def check(self) -> None:
-        if self._process.poll() is not None:
-            raise self._death()
-
-    def _death(self) -> TrialError:
-        status = self._process.wait()
-        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "no message")
-        return TrialError(f"the {self._what} died ({how}): {last}")
-
-
-def measure(
-    plan: Plan, command: Callable[[str], list[str]], progress: Callable[[int], None]
-) -> Row:
+def measure(plan: Plan, command: Command, progress: Callable[[int], None]) -> Row:
     """Run one trial. `command` says how to run a module; `progress` gets the requests done so far.
 
     Raises TrialError when a process dies or no request at all is answered.
     """
-
-    def module(name: str, **arguments: Any) -> list[str]:
-        return [*command(f"gcctl._demo.{name}"), json.dumps(arguments)]
-
     with contextlib.ExitStack() as children:
         server = children.enter_context(
             Child(
                 f"server for policy {plan.policy!r}",
-                module("server", policy=plan.policy, heap=plan.heap),
+                module(command, "server", policy=plan.policy, heap=plan.heap),
             )
         )
         load = {"rate": plan.rate, "requests": plan.requests, "warmup": plan.warmup}
         port = server.hear()["port"]
-        client = children.enter_context(Child("client", module("client", port=port, **load)))
+        client = children.enter_context(
+            Child("client", module(command, "client", port=port, **load))
+        )
         client.hear()
         server.tell("measure")
         server.hear()
@@ -157,13 +78,4 @@ def _row(plan: Plan, sent: dict[str, Any], measured: dict[str, Any]) -> Row:
         "heap_objects": plan.heap,
         "python": measured["python"],
         "implementation": measured["implementation"],
-    }
-
-
-def _environment() -> dict[str, str]:
-    """Ours without gcctl's settings: each row is the preset as it stands, on the chosen core."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GCCTL_") or name == "GCCTL_IMPL"
     }
