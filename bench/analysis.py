@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-from candidates import CPYTHON, FLOOR, SOURCE, TWIN, C, Candidate
+from candidates import CPYTHON, FLOOR, PSUTIL, SOURCE, TWIN, C, Candidate
 
 Values = dict[str, list[float]]
 """Seconds per statement by name of the candidate; all lists in the order of the same rounds."""
@@ -26,21 +27,6 @@ QUIET = 0.05
 """Share of the rounds that are taken to have been left alone."""
 
 
-class Target(NamedTuple):
-    """Something to reach, whether it was, and whether a busy machine may spoil it."""
-
-    name: str
-    value: float
-    limit: float
-    unit: str
-    at_most: bool = True
-    timing: bool = True
-
-    @property
-    def reached(self) -> bool:
-        return self.value <= self.limit if self.at_most else self.value >= self.limit
-
-
 def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
@@ -51,11 +37,13 @@ def quiet(values: Sequence[float]) -> float:
 
 def rows_of(candidates: Sequence[Candidate], values: Values) -> list[Row]:
     """A row per candidate: nanoseconds, times the group's cheapest floor, and how many times
-    cheaper than the source's rendering."""
+    cheaper than the source's rendering, or than the cheapest that psutil has."""
     rows = []
     for each in candidates:
-        floor, source = reference(candidates, values, each.group)
         mine = values[each.name]
+        floor, source, psutil = (
+            cheapest(candidates, values, each.group, subject) for subject in (FLOOR, SOURCE, PSUTIL)
+        )
         rows.append(
             {
                 "group": each.group,
@@ -63,21 +51,47 @@ def rows_of(candidates: Sequence[Candidate], values: Values) -> list[Row]:
                 "statement": each.statement,
                 "median_ns": statistics.median(mine) * NS,
                 "quiet_ns": quiet(mine) * NS,
-                "times_floor": ratio(mine, floor),
+                "times_floor": ratio(mine, floor) if floor else None,
                 "times_cheaper_than_source": ratio(source, mine) if source else None,
+                "times_cheaper_than_psutil": ratio(psutil, mine) if psutil else None,
             }
         )
     return rows
 
 
-def reference(
-    candidates: Sequence[Candidate], values: Values, group: str
-) -> tuple[list[float], list[float] | None]:
-    """The cheapest floor of the group and the source's rendering in it, if it has one."""
-    ours = [each for each in candidates if each.group == group]
-    floors = [values[each.name] for each in ours if each.subject == FLOOR]
-    sources = [values[each.name] for each in ours if each.subject == SOURCE]
-    return min(floors, key=statistics.median), sources[0] if sources else None
+def compare_batches(automatic: list[Row], batch: list[Row]) -> None:
+    """Add what is to be compared to the runs of both, each with the one of the same round."""
+    for subject, runs in ((CPYTHON, automatic), (C, batch)):
+        for run, other in zip(runs, automatic, strict=True):
+            run["subject"] = subject
+            run["times_faster"] = other["seconds"] / run["seconds"]
+            run["times_rss"] = run["rss_bytes"] / other["rss_bytes"]
+
+
+def medians(runs: list[Row]) -> Row:
+    """One row of several runs of the same: the median of each number."""
+    return {
+        name: statistics.median(run[name] for run in runs)
+        if isinstance(value, int | float)
+        else value
+        for name, value in runs[0].items()
+    }
+
+
+def cheapest(
+    candidates: Sequence[Candidate], values: Values, group: str, subject: str
+) -> list[float] | None:
+    """Of the subject's statements in the group the cheapest; None if it has none there."""
+    fits = [values[c.name] for c in candidates if c.group == group and c.subject == subject]
+    return min(fits, key=statistics.median, default=None)
+
+
+def find(
+    candidates: Sequence[Candidate], values: Values, group: str, subject: str, part: str = ""
+) -> list[float]:
+    """The first with this in its statement."""
+    fits = (c for c in candidates if c.group == group and c.subject == subject)
+    return values[next(c.name for c in fits if part in c.statement)]
 
 
 def recording(candidates: Sequence[Candidate], values: Values) -> list[Row]:
@@ -92,10 +106,7 @@ def recording(candidates: Sequence[Candidate], values: Values) -> list[Row]:
     the two calls that CPython makes of it are the price of any callback; and less with none.
     """
 
-    def value(group: str, subject: str, start: str = "") -> list[float]:
-        fits = (c for c in candidates if c.group == group and c.subject == subject)
-        return values[next(c.name for c in fits if c.statement.startswith(start))]
-
+    value = partial(find, candidates, values)
     empty, bare = value("tick", FLOOR, "methods"), value("due", FLOOR)
     rows = []
     for subject in (C, TWIN, SOURCE):
@@ -107,6 +118,13 @@ def recording(candidates: Sequence[Candidate], values: Values) -> list[Row]:
             terms = (mine, value("seen", base), empty, empty)  # there is no further difference
             rows.append(_difference(subject, f"seen, {what}", terms))
     return rows
+
+
+def monitoring(candidates: Sequence[Candidate], values: Values) -> list[Row]:
+    """What monitoring adds to a boundary that collects generation 0."""
+    value = partial(find, candidates, values, "monitoring", C)
+    on, off = value("# monitored"), value("# not monitored")
+    return [_difference(C, "own, monitored over not monitored", (on, off, off, off))]
 
 
 def _difference(subject: str, what: str, terms: tuple[list[float], ...]) -> Row:
@@ -124,33 +142,3 @@ def _difference(subject: str, what: str, terms: tuple[list[float], ...]) -> Row:
         "quartiles_ns": [low, high],
         "quiet_ns": extra(*(quiet(term) for term in terms)),
     }
-
-
-def targets(
-    rows: list[Row], recorded: list[Row], memory: list[Row], accuracy: list[Row]
-) -> list[Target]:
-    """What the core has to reach, with what it did."""
-    ours = [row for row in rows if row["subject"] == C]
-    idle = next(row for row in ours if row["statement"] == "with gcctl.request(): pass")
-    tick = next(row for row in ours if row["group"] == "tick")
-    record = [row["median_ns"] for row in recorded if row["subject"] == C]
-    asked = [
-        row["allocations_per_boundary"]
-        for row in memory
-        if row["subject"] == C and row["group"] != "due"
-    ]
-    pauses = [row for row in accuracy if row["subject"] == C]
-    agreeing = sum(row["agreeing"] for row in pauses) / sum(row["collections"] for row in pauses)
-    faster = idle["times_cheaper_than_source"]
-    return [
-        Target(
-            "boundary, nothing due: of the cheapest empty `with`", idle["times_floor"], 1.3, "x"
-        ),
-        Target("boundary, nothing due: cheaper than the source's", faster, 12, "x", at_most=False),
-        Target("tick(): of the cheapest empty method call", tick["times_floor"], 3, "x"),
-        Target("recording a pause of our own, over the collection", record[0], 100, "ns"),
-        Target("recording a pause of others, over an empty callback", record[1], 100, "ns"),
-        Target("memory asked for per request or tick", max(asked), 0, "times", timing=False),
-        # All but a few: between two readings of a clock another process may have its turn.
-        Target("pauses within 2 us or 2 % of a clock", agreeing * 100, 99, "%", at_most=False),
-    ]

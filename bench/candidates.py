@@ -12,12 +12,16 @@ from types import ModuleType
 from typing import Any
 
 import floor
+import psutil
 from source_context import RequestGC
 
 import gcctl
-from gcctl._protocol import Orders
+from gcctl import _impl
+from gcctl._protocol import Memory, Orders, Trip
 from gcctl._pycore import Core as Twin
+from gcctl._pymemory import Memory as TwinMemory
 from gcctl._request import make_context
+from gcctl.cgroup import MemoryGroups
 
 NEVER = 10**9
 """Requests between two collections when nothing is to be due: the most that a Config accepts."""
@@ -28,6 +32,9 @@ SOURCE = "source document, Python"
 FLOOR = "floor, empty Cython"
 FORM = "empty, in gcctl's form"
 CPYTHON = "CPython alone"
+PSUTIL = "psutil"
+
+SHARE = "90%"
 
 Ready = Callable[[], AbstractContextManager[object]]
 
@@ -52,18 +59,19 @@ def demand_compiled_core() -> None:
         sys.exit("the benchmarks need gcctl's compiled core, which was not built: pip install .")
 
 
-def install(gen0_every: int = NEVER, gen2_every: int = NEVER) -> gcctl.Controller:
+def install(**fields: Any) -> gcctl.Controller:
     """The real thing: a schedule that asks for nothing but what is given here, no reports."""
-    return gcctl.install(
-        "production",
-        gen0_every=gen0_every,
-        gen1_every=NEVER,
-        gen2_every=gen2_every,
-        report_every=NEVER,
-        emergency_interval=None,
-        max_pause="1h",
-        final_collection=False,
-    )
+    nothing = {
+        "gen0_every": NEVER,
+        "gen1_every": NEVER,
+        "gen2_every": NEVER,
+        "report_every": NEVER,
+        "emergency_interval": None,
+        "check_interval": "1h",
+        "max_pause": "1h",
+        "final_collection": False,
+    }
+    return gcctl.install("production", **nothing | fields)
 
 
 @contextmanager
@@ -85,6 +93,23 @@ def callback(entry: object) -> Iterator[None]:
         gc.callbacks.remove(entry)  # type: ignore[arg-type]
 
 
+@contextmanager
+def watching(memory: Memory, trips: list[Trip]) -> Iterator[None]:
+    memory.watch(trips)
+    try:
+        yield
+    finally:
+        memory.close()
+
+
+def trips_of_share() -> list[Trip]:
+    """What is looked at for a share of the memory that this process may use: never passed."""
+    return [
+        Trip("meminfo" if group.meminfo else "number", group.usage_path, group.limit_bytes)
+        for group in MemoryGroups().groups
+    ]
+
+
 def twin_module(core: Any) -> ModuleType:
     """The twin as `gcctl` is in a process that chose it: the core's functions in a module."""
     module = ModuleType("twin")
@@ -95,7 +120,9 @@ def twin_module(core: Any) -> ModuleType:
 def candidates() -> tuple[dict[str, Any], list[Candidate]]:
     """The global names of all statements, and the statements."""
     floors = floor.load()
-    core = Twin()
+    core, twin_memory = Twin(), TwinMemory()
+    far_away = psutil.virtual_memory().total
+    of_rss, of_share = [Trip("rss", "", far_away)], trips_of_share()
     idle, due = (
         RequestGC((NEVER,) * 3, report_every=NEVER),
         RequestGC((1, NEVER, NEVER), 1e9, NEVER),
@@ -111,6 +138,10 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
         "floor": floors.instance,
         "methods": floors.methods,
         "form": make_context(floors.methods.enter, floors.methods.exit),
+        "psutil": psutil,
+        "process": psutil.Process(),
+        "memory": _impl.memory,
+        "twin_memory": twin_memory,
     }
 
     def twin_idle() -> AbstractContextManager[None]:
@@ -121,6 +152,22 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
 
     def c_due() -> gcctl.Controller:
         return install(gen0_every=1)
+
+    def monitored() -> gcctl.Controller:
+        return install(gen0_every=1, gen1_every=None, gen2_every=None, check_interval=0.1)
+
+    def not_monitored() -> gcctl.Controller:
+        fields = {"monitoring": False, "memory_limit": None, "check_interval": 0.1}
+        return install(gen0_every=1, gen1_every=None, gen2_every=None, **fields)
+
+    def far_limit() -> gcctl.Controller:
+        return install(memory_limit=far_away)
+
+    def share_limit() -> gcctl.Controller:
+        return install(memory_limit=SHARE)
+
+    def watched(memory: Memory, trips: list[Trip]) -> Ready:
+        return lambda: watching(memory, trips)
 
     def empty_callback() -> AbstractContextManager[None]:
         return callback(floors.on_gc)
@@ -146,4 +193,17 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
         Candidate("seen", FLOOR, "gc.collect(0)", empty_callback),
         Candidate("seen", C, "gc.collect(0)", install),
         Candidate("seen", TWIN, "gc.collect(0)", twin_idle),
+        Candidate("monitoring", C, "with gcctl.request(): pass # monitored", monitored),
+        Candidate("monitoring", C, "with gcctl.request(): pass # not monitored", not_monitored),
+        Candidate("check", PSUTIL, "psutil.Process().memory_info().rss"),
+        Candidate("check", PSUTIL, "process.memory_info().rss"),
+        Candidate("check", PSUTIL, "psutil.virtual_memory().available"),
+        Candidate("check", C, "gcctl.check_memory() # limit on RSS", far_limit),
+        Candidate("check", C, f"gcctl.check_memory() # limit {SHARE}", share_limit),
+        Candidate("check", C, "memory.rss()"),
+        Candidate("check", TWIN, "twin_memory.rss()"),
+        Candidate("check", C, "memory.over() # RSS", watched(_impl.memory, of_rss)),
+        Candidate("check", TWIN, "twin_memory.over() # RSS", watched(twin_memory, of_rss)),
+        Candidate("check", C, f"memory.over() # {SHARE}", watched(_impl.memory, of_share)),
+        Candidate("check", TWIN, f"twin_memory.over() # {SHARE}", watched(twin_memory, of_share)),
     ]

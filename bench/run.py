@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,11 @@ import analysis
 import floor
 import pyperf
 import tables
+from batch import AUTOMATIC, BATCH
 from candidates import candidates, demand_compiled_core
+from returned import KINDS
+from stall import OTHER, SAME
+from targets import MIB, Target, targets
 
 HERE = Path(__file__).resolve().parent
 
@@ -36,10 +41,37 @@ class Size(NamedTuple):
     boundaries: int
     repeats: int
     heaps: tuple[int, ...]
+    runs: int
+    """Of what needs a process for each measurement."""
+    returned_bytes: int
+    batch_objects: int
+    soak_boundaries: int
 
 
-FULL = Size(10, 100, 0.0005, 1_000_000, 20, (0, 10_000, 100_000, 1_000_000))
-QUICK = Size(1, 5, 0.0001, 2_000, 3, (0, 10_000))
+FULL = Size(
+    workers=10,
+    rounds=100,
+    block_seconds=0.0005,
+    boundaries=1_000_000,
+    repeats=20,
+    heaps=(0, 10_000, 100_000, 1_000_000),
+    runs=5,
+    returned_bytes=500 * MIB,
+    batch_objects=5_000_000,
+    soak_boundaries=10_000_000,
+)
+QUICK = Size(
+    workers=1,
+    rounds=5,
+    block_seconds=0.0001,
+    boundaries=2_000,
+    repeats=3,
+    heaps=(0, 10_000),
+    runs=1,
+    returned_bytes=20 * MIB,
+    batch_objects=50_000,
+    soak_boundaries=200_000,
+)
 
 
 def worker(script: str, *arguments: object) -> str:
@@ -74,7 +106,26 @@ def progress(what: str) -> None:
         print(f"\r\033[K{what}" + (" ..." if what else ""), end="", file=sys.stderr, flush=True)
 
 
-def measure(size: Size, pyperf_file: str | None) -> dict[str, Any]:
+def time_processes(size: Size) -> dict[str, list[analysis.Row]]:
+    """What can be measured once in a process only: by part, a row for each case, of the medians."""
+    cases = [
+        *(("returned", "returned.py", kind, size.returned_bytes) for kind in KINDS),
+        *(("stalls", "stall.py", thread, size.returned_bytes) for thread in (OTHER, SAME)),
+        *(("batch", "batch.py", how, size.batch_objects) for how in (AUTOMATIC, BATCH)),
+    ]
+    found: dict[tuple[str, str, str, int], list[analysis.Row]] = {case: [] for case in cases}
+    for number in range(size.runs):
+        progress(f"memory and batches, round {number + 1} of {size.runs}")
+        for case in random.sample(cases, len(cases)):
+            found[case].append(json.loads(worker(*case[1:])))
+    analysis.compare_batches(*(runs for (part, *_), runs in found.items() if part == "batch"))
+    rows: dict[str, list[analysis.Row]] = {part: [] for part, *_ in cases}
+    for (part, *_), runs in found.items():
+        rows[part].append(analysis.medians(runs))
+    return rows
+
+
+def measure(size: Size, pyperf_file: str | None, soak: bool) -> dict[str, Any]:
     """Every result, as `--json` writes it."""
     progress("compiling the floors")
     floor.build()
@@ -85,37 +136,49 @@ def measure(size: Size, pyperf_file: str | None) -> dict[str, Any]:
     memory = json.loads(worker("memory.py", size.boundaries))
     progress("reported pauses")
     accuracy = json.loads(worker("accuracy.py", size.repeats, *size.heaps))
+    processes = time_processes(size)
+    progress("a simulated day")
+    day = json.loads(worker("soak.py", size.soak_boundaries)) if soak else None
     progress("")
     measured = candidates()[1]
     values = {each.name: list(suite.get_benchmark(each.name).get_values()) for each in measured}
-    rows = analysis.rows_of(measured, values)
-    recorded = analysis.recording(measured, values)
-    found = analysis.targets(rows, recorded, memory, accuracy)
-    return {
+    results = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
-        "timings": rows,
-        "recording": recorded,
+        "timings": analysis.rows_of(measured, values),
+        "recording": analysis.recording(measured, values),
+        "monitoring": analysis.monitoring(measured, values),
         "memory": memory,
         "accuracy": accuracy,
-        "targets": [{**target._asdict(), "reached": target.reached} for target in found],
+        **processes,
+        "soak": day,
     }
+    found = [{**target._asdict(), "reached": target.reached} for target in targets(results)]
+    return {**results, "targets": found}
 
 
 def show(results: dict[str, Any], *, quick: bool) -> bool:
     """Print everything; False when a target that counts was not reached."""
-    targets = [
-        analysis.Target(**{k: v for k, v in target.items() if k != "reached"})
+    found = [
+        Target(**{k: v for k, v in target.items() if k != "reached"})
         for target in results["targets"]
     ]
     print(f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs\n")
-    print(tables.timings(results["timings"]), end="\n\n")
-    print(tables.recording(results["recording"]), end="\n\n")
-    print(tables.memory(results["memory"]), end="\n\n")
-    print(tables.accuracy(results["accuracy"]), end="\n\n")
-    print(tables.targets(targets, judge_timing=not quick))
-    return all(target.reached for target in targets if not (quick and target.timing))
+    for part in (
+        tables.timings(results["timings"]),
+        tables.differences("Measuring and recording one pause, on top", results["recording"]),
+        tables.differences("Monitoring, on top", results["monitoring"]),
+        tables.memory(results["memory"]),
+        tables.accuracy(results["accuracy"]),
+        tables.returned(results["returned"]),
+        tables.stalls(results["stalls"]),
+        tables.batch(results["batch"]),
+        tables.soak(results["soak"]),
+    ):
+        print(part, end="\n\n")
+    print(tables.targets(found, quick=quick))
+    return all(target.reached for target in found if target.quick or not quick)
 
 
 def main() -> int:
@@ -123,13 +186,19 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="run everything briefly and judge no timing"
     )
+    parser.add_argument(
+        "--soak",
+        action="store_true",
+        help="a simulated day too (--quick has one, briefly)",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the results for machines too")
     parser.add_argument(
         "--pyperf", metavar="FILE", help="write the values too, for python -m pyperf compare_to"
     )
     arguments = parser.parse_args()
     demand_compiled_core()
-    results = measure(QUICK if arguments.quick else FULL, arguments.pyperf)
+    size = QUICK if arguments.quick else FULL
+    results = measure(size, arguments.pyperf, soak=arguments.soak or arguments.quick)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 0 if show(results, quick=arguments.quick) else 1

@@ -44,14 +44,27 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str
 
 def test_the_one_command_prints_every_row(quick: tuple[list[str], dict[str, Any]]) -> None:
     lines, results = quick
-    starts = [f"{row['subject']} {row['statement']}" for row in results["timings"]]
-    starts += [f"{row['subject']} {row['statement']}" for row in results["memory"]]
-    starts += [f"{row['subject']} {row['collection']}" for row in results["recording"]]
-    starts += [f"{row['subject']} {row['collection']}" for row in results["accuracy"]]
+    columns = {
+        "timings": "statement",
+        "memory": "statement",
+        "recording": "collection",
+        "monitoring": "collection",
+        "accuracy": "collection",
+        "returned": "kind",
+        "stalls": "stalled",
+    }
+    starts = [
+        f"{row.get('subject', 'gcctl, C core')} {row[column]}"
+        for part, column in columns.items()
+        for row in results[part]
+    ]
+    starts += [f"{row['subject']} {row['objects']:,} lists" for row in results["batch"]]
+    starts += [f"boundaries {results['soak']['boundaries']:,}"]
     starts += [target["name"] for target in results["targets"]]
     assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
-    assert {row["group"] for row in results["timings"]} == {"idle", "tick", "due", "seen"}
-    assert len(results["targets"]) == 7
+    groups = {"idle", "tick", "due", "seen", "monitoring", "check"}
+    assert {row["group"] for row in results["timings"]} == groups
+    assert len(results["targets"]) == 16
 
 
 def test_the_compiled_core_asks_for_no_memory_at_a_boundary(
@@ -60,6 +73,14 @@ def test_the_compiled_core_asks_for_no_memory_at_a_boundary(
     ours = [row for row in quick[1]["memory"] if row["subject"] == "gcctl, C core"]
     idle = [row["allocations_per_boundary"] for row in ours if row["group"] != "due"]
     assert idle == [0.0, 0.0, 0.0]
+
+
+def test_a_simulated_day_has_all_that_may_happen(quick: tuple[list[str], dict[str, Any]]) -> None:
+    day = quick[1]["soak"]
+    assert all(day["alerts"].values())
+    assert day["failures"] > day["by_reason"]["emergency"] > 0
+    assert day["by_reason"]["scheduled"] + day["by_reason"]["emergency"] == day["boundaries"]
+    assert day["simulated_seconds"] >= day["boundaries"] * 0.00864
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
