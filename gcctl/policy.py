@@ -142,7 +142,7 @@ _INSTAGRAM = replace(
     _PRODUCTION,
     policy="instagram",
     summary=(
-        "The per-request schedule of the source document and nothing else; "
+        "The per-request schedule of the source document, and the memory limit; "
         "automatic GC off: a request that allocates without end is not collected mid-request."
     ),
     thresholds=(100, 5, 5),
