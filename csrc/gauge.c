@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* All that is looked for stands at the beginning, in /proc/meminfo too. */
-enum { TEXT_SIZE = 256, MOST_DIGITS = 15 };
+enum { TEXT_SIZE = 256, MOST_DIGITS = 14 };
 
 int gcctl_gauge_open(gcctl_gauge *gauge, const char *path, int kind) {
     struct stat found;
@@ -42,7 +42,7 @@ void gcctl_gauge_close(gcctl_gauge *gauge) {
 }
 
 /* The number at *text, which is moved behind it; -1 where there is none, or one of too many digits
-   to be multiplied by a page or a kilobyte. */
+   to be multiplied by a page (of up to 64 KiB) or a kilobyte. */
 static int64_t number(const char **text) {
     const char *digit = *text;
     int64_t value = 0;

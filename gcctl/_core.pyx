@@ -70,7 +70,7 @@ cdef class Core:
     cdef gcctl_schedule schedule
     cdef gcctl_recorder recorder
     cdef gcctl_window window
-    cdef gcctl_event long_pause  # the longest of others not told of yet; of 0 ns: none
+    cdef gcctl_event long_pause  # the longest away from boundaries, not told of yet; 0 ns: none
     cdef object notify
 
     # The collection that is running, if any. Thread 0 is none.
@@ -166,7 +166,10 @@ cdef class Core:
     def collect(self, int generation, int reason):
         if not 0 <= generation < GCCTL_GENERATIONS or not 0 <= reason < GCCTL_REASONS:
             raise ValueError(f"no such generation or reason: {generation}, {reason}")
-        return self._collect(generation, reason)
+        cdef int64_t collected = self._collect(generation, reason)
+        if collected != DID_NOT_RUN:
+            self._note_long_pause(self._newest())
+        return collected
 
     def snapshot(self):
         # Copied first: making the tuples may itself set off a collection, which would be recorded.
@@ -205,6 +208,9 @@ cdef class Core:
 
     def attached(self):
         return self._position() >= 0 or self.own_thread != 0
+
+    def collecting(self):
+        return self.own_thread != 0 or self.external_thread != 0
 
     def busy_elsewhere(self):
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
@@ -262,10 +268,7 @@ cdef class Core:
             event.reason = GCCTL_REASON_EXTERNAL
             event.in_flight = self.external_in_flight
             self._record(&event)
-            if event.pause_ns > max(self.max_pause_ns, self.long_pause.pause_ns):
-                self.long_pause = event
-                if self.active:
-                    self.act_at = 0
+            self._note_long_pause(&event)
 
     cdef int _activate(self) except -1:
         self.active = True
@@ -280,6 +283,16 @@ cdef class Core:
         if self.fake_clock is None:
             return gcctl_clock_coarse() >= self.look_at
         return self.fake_clock() >= self.look_at
+
+    cdef inline gcctl_event *_newest(self) noexcept:
+        return &self.recorder.ring[(self.recorder.written - 1) % GCCTL_RING_SIZE]
+
+    cdef inline void _note_long_pause(self, const gcctl_event *event) noexcept:
+        """To be told of at the next boundary."""
+        if event.pause_ns > self.max_pause_ns and event.pause_ns > self.long_pause.pause_ns:
+            self.long_pause = event[0]
+            if self.active:
+                self.act_at = 0
 
     cdef inline void _record(self, const gcctl_event *event) noexcept:
         gcctl_recorder_add(&self.recorder, event)
@@ -364,7 +377,7 @@ cdef class Core:
             self.act_at = self.requests + 1
             return 0
         # Recording was the last thing that _collect did: the newest event is ours.
-        cdef gcctl_event event = self.recorder.ring[(self.recorder.written - 1) % GCCTL_RING_SIZE]
+        cdef gcctl_event event = self._newest()[0]
         if event.pause_ns > self.max_pause_ns:
             self._tell("long_pause", event_as_tuple(&event))
         return 0

@@ -179,10 +179,13 @@ class Core(Protocol):
         """The monotonic clock."""
 
     def tell_long_pause(self) -> None:
-        """Tell now of a long pause that others have caused, not only at the next boundary."""
+        """Tell now of a long pause that was not a boundary's, and not only at the next boundary."""
 
     def attached(self) -> bool:
         """Whether our gc callback is where it belongs."""
+
+    def collecting(self) -> bool:
+        """Whether a collection is running, in any thread, as far as our callback tells."""
 
     def busy_elsewhere(self) -> bool:
         """True while another thread is in the middle of a collection.

@@ -65,7 +65,7 @@ class Core:
         self._external_start_ns = 0
         self._external_in_flight = 0
         self._holds = 0
-        self._long_pause: Event | None = None  # the longest of others not told of yet
+        self._long_pause: Event | None = None  # the longest away from boundaries, untold
         self._clear()
 
     def request(self, func: Any = None, /) -> Any:
@@ -123,7 +123,10 @@ class Core:
         if not 0 <= generation < GENERATIONS or not 0 <= reason < len(REASONS):
             raise ValueError(f"no such generation or reason: {generation}, {reason}")
         event = self._collect(generation, reason)
-        return DID_NOT_RUN if event is None else event.collected
+        if event is None:
+            return DID_NOT_RUN
+        self._note_long_pause(event)
+        return event.collected
 
     def snapshot(self) -> Snapshot:
         # One that is being recorded is in some of the counters only: then look again. Not for ever:
@@ -157,6 +160,9 @@ class Core:
 
     def attached(self) -> bool:
         return self._position() >= 0 or self._own_thread != 0
+
+    def collecting(self) -> bool:
+        return self._own_thread != 0 or self._external_thread != 0
 
     def busy_elsewhere(self) -> bool:
         if self._own_thread:
@@ -208,11 +214,14 @@ class Core:
             reason = REASONS[EXTERNAL]
             event = Event(start_ns, pause_ns, generation, collected, reason, in_flight)
             self._record(event, EXTERNAL)
-            known = self._long_pause.pause_ns if self._long_pause is not None else 0
-            if pause_ns > self._max_pause_ns and pause_ns > known:
-                self._long_pause = event
-                if self._active:
-                    self._act_at = 0
+            self._note_long_pause(event)
+
+    def _note_long_pause(self, event: Event) -> None:
+        known = self._long_pause.pause_ns if self._long_pause is not None else 0
+        if event.pause_ns > self._max_pause_ns and event.pause_ns > known:
+            self._long_pause = event
+            if self._active:
+                self._act_at = 0
 
     def _activate(self) -> None:
         self._active = True

@@ -14,9 +14,9 @@ from gcctl._protocol import MAX_TRIPS, Trip
 TEXT_SIZE = 255
 """All that is looked for stands at the beginning of its file, in /proc/meminfo too."""
 
-STATM = re.compile(rb" *[0-9]{1,15} +([0-9]{1,15}) ")
-NUMBER = re.compile(rb" *([0-9]{1,15})(?:\n|\Z)")
-VALUE = re.compile(rb" *([0-9]{1,15})(?![0-9])")
+STATM = re.compile(rb" *[0-9]{1,14} +([0-9]{1,14}) ")
+NUMBER = re.compile(rb" *([0-9]{1,14})(?:\n|\Z)")
+VALUE = re.compile(rb" *([0-9]{1,14})(?![0-9])")
 
 
 class Gauge:
@@ -30,8 +30,12 @@ class Gauge:
 
     def open(self) -> None:
         with suppress(OSError):
-            self._fd = os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            self._file = _identity(self._fd)
+            fd = os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            file = _identity(fd)
+            if self._fd < 0:  # with the next line one step
+                self._fd, self._file = fd, file
+                return
+            os.close(fd)  # another thread was quicker
 
     def close(self) -> None:
         """Leaves the descriptor alone if it is no longer ours."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -51,17 +50,23 @@ class _Limit:
     def __init__(self) -> None:
         self._next_ns: int | None = None
         self._interval_ns = SHORTEST_NS
+        self.count = 0
         self.suppressed = 0
 
     def passes(self, now_ns: int) -> bool:
-        if self._next_ns is not None and now_ns < self._next_ns:
-            self.suppressed += 1
-            return False
-        if self._next_ns is None or now_ns >= self._next_ns + self._interval_ns:
-            self._interval_ns = SHORTEST_NS  # it was quiet for as long again
-        else:
-            self._interval_ns = min(self._interval_ns * 2, LONGEST_NS)
-        self._next_ns = now_ns + self._interval_ns
+        # One step, whichever threads come here at once: nothing is called.
+        self.count += 1
+        interval_ns = SHORTEST_NS
+        if self._next_ns is not None:
+            if now_ns < self._next_ns:
+                self.suppressed += 1
+                return False
+            if now_ns < self._next_ns + self._interval_ns:  # else: it was quiet for as long again
+                interval_ns = self._interval_ns * 2
+        if interval_ns > LONGEST_NS:
+            interval_ns = LONGEST_NS
+        self._interval_ns = interval_ns
+        self._next_ns = now_ns + interval_ns
         return True
 
 
@@ -73,25 +78,23 @@ class Alerts:
         self.clear()
 
     def clear(self) -> None:
-        self._kept: deque[Alert] = deque(maxlen=KEPT)
+        self._kept: tuple[Alert, ...] = ()
         self._limits = {kind: _Limit() for kind in AlertCounts._fields}
-        self._counts = AlertCounts()
 
     @property
     def kept(self) -> tuple[Alert, ...]:
         """The last ones, oldest first."""
-        return tuple(self._kept)
+        return self._kept
 
     @property
     def counts(self) -> AlertCounts:
         """All there were, also those that were suppressed."""
-        return self._counts
+        return AlertCounts(**{kind: limit.count for kind, limit in self._limits.items()})
 
     def add_callback(self, callback: Callback[Alert]) -> None:
         self._delivery.add(callback)
 
     def add(self, kind: AlertKind, time_ns: int, message: str) -> None:
-        self._counts = self._counts._replace(**{kind: getattr(self._counts, kind) + 1})
         limit = self._limits[kind]
         if not limit.passes(time_ns):
             return
@@ -99,7 +102,7 @@ class Alerts:
         if suppressed:
             message = f"{message} (and {suppressed:,} more of this kind before it)"
         alert = Alert(kind, time_ns, message, suppressed)
-        self._kept.append(alert)
+        self._kept = (*self._kept, alert)[-KEPT:]
         self._delivery.send(alert)
         logger.warning("%s", message)
 

@@ -129,6 +129,8 @@ class Batches:
         last = not self._running
         if last:
             self._unwatch()
+            if self._running:  # entered in between, when there was a watcher still
+                self._watch()
         return last
 
     def _watch(self) -> None:

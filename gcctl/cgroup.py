@@ -100,6 +100,10 @@ class MemoryGroups:
         before, self.groups = self.groups, tuple(found)
         return self.groups != before
 
+    def doubt(self, group: Group) -> None:
+        """What it uses could not be read: the next refresh leaves it out, unless it is fine."""
+        self.groups = tuple(known for known in self.groups if known != group)
+
     def pressure(self) -> float | None:
         """The share, 0 to 1, of the last 10 s in which some task waited for memory.
 

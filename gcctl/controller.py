@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from gcctl import _impl, reporting
 from gcctl._protocol import NEVER, REASONS, Core, Event, Kind, Memory, Orders, log_fault
-from gcctl.alerts import AlertKind
+from gcctl.alerts import Alert, AlertKind
 from gcctl.batch import batches
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
@@ -33,7 +33,8 @@ FREQUENCY_NS = 10**9
 DELIVERY_SECONDS = 1.0
 """How long uninstalling waits for callbacks that have not been called yet."""
 
-C = TypeVar("C", bound=Callable[..., object])
+OnAlert = TypeVar("OnAlert", bound=Callable[[Alert], object])
+OnRecycle = TypeVar("OnRecycle", bound=Callable[[RecycleAdvice], object])
 
 
 class Controller:
@@ -93,14 +94,12 @@ class Controller:
         )
 
     def events(self) -> tuple[Event, ...]:
-        """The last collections, oldest first; at most 256. Empty once uninstalled."""
-        return self._core.events() if self.installed else ()
+        """The last collections, oldest first; at most 256. Once uninstalled, those of then."""
+        return self._core.events() if self.installed else self._final_events
 
     def report(self, format: Literal["text", "json"] = "text") -> str:
         """As `gcctl.report()`, of this controller."""
-        stats = self.stats()
-        events = self.events() if self._final is None else self._final_events
-        return reporting.render(format, stats, self.config, events)
+        return reporting.render(format, self.stats(), self.config, self.events())
 
     def check_memory(self) -> bool:
         """As `gcctl.check_memory()`; False when this controller is not the installed one."""
@@ -118,7 +117,7 @@ class Controller:
         """Why this worker should be replaced after the request in hand; None: it should not."""
         return self._recycling.advice
 
-    def on_alert(self, callback: C) -> C:
+    def on_alert(self, callback: OnAlert) -> OnAlert:
         """Have `callback(alert)` called with each `Alert`. Usable as a decorator.
 
         It is called in a thread of its own and can neither break nor slow a request: what it raises
@@ -127,7 +126,7 @@ class Controller:
         self._monitor.alerts.add_callback(callback)
         return callback
 
-    def on_recycle(self, callback: C) -> C:
+    def on_recycle(self, callback: OnRecycle) -> OnRecycle:
         """Have `callback(advice)` called with the `RecycleAdvice`, once, in a thread of its own."""
         self._recycling.add_callback(callback)
         return callback
@@ -159,7 +158,7 @@ class Controller:
             )
         self._core.start(orders, self._notify)
         if config.monitoring:
-            self._watch = Watch(self._core.attached)
+            self._watch = Watch(self._core.attached, self._core.collecting)
         if config.memory_limit is not None:
             groups = MemoryGroups()
             self._pressure = Pressure(
@@ -218,6 +217,8 @@ class Controller:
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
         for drift in self._rollback.undo():
             self._notes.append(f"gc settings left as they are: {drift}")
+        if self._pressure is not None:
+            self._pressure.close()
         self._memory.close()
 
     def _log_end(self) -> None:
@@ -264,8 +265,10 @@ class Controller:
             self._recycling.advise("rss", f"RSS {size(rss)}, over {size(above)}")
         self._core.tell_long_pause()
         if self._watch is not None:
-            for change in self._watch.changes():
-                self._alert("gc_settings_changed", now, f"somebody changed the GC: {change}")
+            changes = self._watch.changes()
+            if changes:
+                message = f"somebody changed the GC: {'; '.join(changes)}"
+                self._alert("gc_settings_changed", now, message)
         if now >= self._frequency_at:
             self._frequency_at = now + FREQUENCY_NS
             self._count_collections(now)

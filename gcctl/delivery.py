@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,16 +20,27 @@ ROOM = 64
 """Messages that may wait; while a callback blocks, the oldest of more are dropped."""
 
 
+class _Registered(Generic[Message]):
+    """A callback, and the last message it was called with."""
+
+    def __init__(self, callback: Callback[Message]) -> None:
+        self.callback = callback
+        self.told: Message | None = None
+
+
 class Delivery(Generic[Message]):
     """Calls the callbacks in a thread that lives as long as there is something to deliver.
 
     What a callback raises is logged. One that blocks keeps the others of this delivery waiting, and
-    nobody else.
+    nobody else. One that was added twice is called twice.
+
+    Without a lock, for a fork would leave one locked in the child: what stands between two calls is
+    one step.
     """
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._callbacks: tuple[Callback[Message], ...] = ()
+        self._registered: tuple[_Registered[Message], ...] = ()
         self._waiting: deque[Message] = deque(maxlen=ROOM)
         self._thread = 0  # 0: none
         self.dropped = 0
@@ -37,30 +49,35 @@ class Delivery(Generic[Message]):
         """Raises TypeError for what cannot be called."""
         if not callable(callback):
             raise TypeError(f"a callback for {self._what} is called with it, not {callback!r}")
-        self._callbacks = (*self._callbacks, callback)
+        registered = _Registered(callback)
+        self._registered = (*self._registered, registered)
 
     def send(self, message: Message) -> None:
-        if not self._callbacks:
+        """To all callbacks; sent once more, to those that were added since."""
+        if not self._registered:
             return
         if len(self._waiting) == ROOM:
             self.dropped += 1
         self._waiting.append(message)
-        # threading.Thread.start() would wait until the thread runs.
-        if not self._thread:
-            self._thread = -1
-            try:
-                _thread.start_new_thread(self._run, ())
-            except BaseException:  # no threads at this moment: the interpreter is shutting down
-                self._thread = 0
-                raise
+        self._start()
 
     def finish(self, seconds: float) -> None:
         """Wait until all is delivered, at most so long; not at all in a callback."""
+        self._start()
         deadline = time.monotonic() + seconds
-        while self._thread and self._thread != _thread.get_ident():
+        while self._thread:
+            if self._thread == _thread.get_ident():
+                return
             if time.monotonic() >= deadline:
                 break
             time.sleep(0.001)
+        if self._waiting or self.dropped:
+            logger.warning(
+                "callbacks for %s: %d not delivered yet, %d dropped while one of them blocked",
+                self._what,
+                len(self._waiting),
+                self.dropped,
+            )
 
     def after_fork(self) -> None:
         """In the child, which has none of the parent's threads and is told none of its news."""
@@ -68,23 +85,40 @@ class Delivery(Generic[Message]):
         self._thread = 0
         self.dropped = 0
 
+    def _start(self) -> None:
+        if not self._waiting or self._thread:
+            return
+        self._thread = -1
+        try:
+            # threading.Thread.start() would wait until the thread runs.
+            _thread.start_new_thread(self._run, ())
+        except Exception:
+            # No threads at this moment, or, when the interpreter shuts down, no more: the message
+            # waits for the next one.
+            self._thread = 0
+
     def _run(self) -> None:
-        me = self._thread = _thread.get_ident()
+        me, process = _thread.get_ident(), os.getpid()
+        self._thread = me
         while True:
             while self._waiting:
-                self._deliver(self._waiting.popleft())
-            if self._thread != me:  # a callback has forked, and this is the child
-                return
+                message = self._waiting.popleft()
+                for registered in self._registered:
+                    self._tell(registered, message)
+                    if os.getpid() != process:  # a callback has forked, and this is the child
+                        return
             self._thread = 0
             # One may have been sent between the last look and the line above.
             if not self._waiting or self._thread:
                 return
             self._thread = me
 
-    def _deliver(self, message: Message) -> None:
-        for callback in self._callbacks:
-            try:
-                callback(message)
-            except BaseException:  # the thread is ours: nothing may end it
-                with suppress(Exception):
-                    logger.exception("a callback for %s failed", self._what)
+    def _tell(self, registered: _Registered[Message], message: Message) -> None:
+        if registered.told is message:
+            return
+        registered.told = message
+        try:
+            registered.callback(message)
+        except BaseException:  # the thread is ours: nothing may end it
+            with suppress(BaseException):
+                logger.exception("a callback for %s failed", self._what)

@@ -31,6 +31,9 @@ class Used(NamedTuple):
 class Limit(Protocol):
     """What is compared with what."""
 
+    shared: bool
+    """With what whole groups use: these change at run time."""
+
     def used(self) -> Used | None:
         """The tightest of all; None where it cannot be found out."""
 
@@ -41,6 +44,8 @@ class Limit(Protocol):
 class OwnLimit:
     """An absolute limit: on the resident set of this process."""
 
+    shared = False
+
     def __init__(self, limit_bytes: int, rss: Callable[[], int]) -> None:
         self._limit_bytes = limit_bytes
         self._rss = rss
@@ -50,11 +55,13 @@ class OwnLimit:
         return Used(used, self._limit_bytes, "RSS") if used else None
 
     def trips(self, part: float) -> list[Trip]:
-        return [Trip("rss", "", int(self._limit_bytes * part))]
+        return [Trip("rss", "", min(int(self._limit_bytes * part), self._limit_bytes))]
 
 
 class SharedLimit:
     """A share of what the control groups of this process may use together, or the machine."""
+
+    shared = True
 
     def __init__(self, share: float, groups: MemoryGroups) -> None:
         self._share = share
@@ -65,7 +72,8 @@ class SharedLimit:
         for group in self._groups.groups:
             try:
                 used = group.used_bytes()
-            except (OSError, ValueError):  # gone, or moved out of: the next refresh() will see
+            except (OSError, ValueError):
+                self._groups.doubt(group)
                 continue
             found.append(Used(used, self._of(group.limit_bytes), group.name))
         if not self._groups.groups and (memory := _machine()) is not None:  # macOS, Windows

@@ -220,7 +220,8 @@ class Monitor:
 
 
 def long_pause_message(event: Event, max_pause_ns: int) -> str:
-    where = "a request boundary" if event.reason != "external" else "the process"
+    at_boundary = event.reason in ("scheduled", "emergency")
+    where = "a request boundary" if at_boundary else "the process"
     return (
         f"{where} paused {event.pause_ns / 1e6:.1f} ms, over max_pause {max_pause_ns / 1e6:g} ms: "
         f"generation {event.generation} collected {event.collected} objects "

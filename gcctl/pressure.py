@@ -8,7 +8,6 @@ leaves it.
 
 from __future__ import annotations
 
-import _thread
 import logging
 import random
 from collections.abc import Callable
@@ -129,7 +128,8 @@ class Pressure:
         self._listener = listener
         # Never waited for: a finalizer, a signal handler or another thread that checks in the
         # middle of a check gets the answer of before.
-        self._checking = _thread.allocate_lock()
+        self._checking = False
+        self._closed = False
         self._patience_ns = _patience_ns()
         self._checks = 0
         self._refresh_at = now()
@@ -144,15 +144,20 @@ class Pressure:
 
     def doubts(self) -> list[str]:
         """What is odd about the limit, for the log."""
-        used, machine = self._limit.used(), machine_bytes()
+        used = self._limit.used()
         if used is None:
             return ["memory_limit cannot be watched: the system does not tell how much is used"]
         if used.bytes > used.limit_bytes:
             return [f"memory_limit is exceeded from the start: {used}"]
-        if used.limit_bytes > machine > 0:
+        available = [(machine_bytes(), "this machine")]
+        available += [
+            (group.limit_bytes, group.name) for group in self._groups.groups if not group.meminfo
+        ]
+        least, whose = min((entry for entry in available if entry[0]), default=(0, ""))
+        if used.limit_bytes > least > 0:
             return [
                 f"memory_limit {size(used.limit_bytes)} will never be reached: "
-                f"this machine has {size(machine)}"
+                f"{whose} has {size(least)}"
             ]
         return []
 
@@ -165,8 +170,11 @@ class Pressure:
 
     def look(self) -> bool:
         """As `check`, and see whether the limits have changed."""
-        if not self._checking.acquire(blocking=False):
+        if self._closed:
+            return False
+        if self._checking:  # with the next line one step: a lock might be left locked by a signal
             return self.high
+        self._checking = True
         try:
             self._refresh()
             used = self._limit.used()
@@ -175,12 +183,24 @@ class Pressure:
             else:
                 self._act(used)
         finally:
-            self._checking.release()
+            self._checking = False
+            self._close_again()
         return self.high
+
+    def close(self) -> None:
+        """Look no more, and close what was open."""
+        self._closed = True
+        self.high = False
+        self._memory.close()
+
+    def _close_again(self) -> None:
+        """What was read after the uninstalling by another thread has opened it again."""
+        if self._closed:
+            self._memory.close()
 
     def after_fork(self) -> None:
         """In the child: not in the mode until it is found to be over the limit itself."""
-        self._checking = _thread.allocate_lock()
+        self._checking = False
         self._patience_ns = _patience_ns()
         self.entries = 0
         self._leave()
@@ -197,7 +217,8 @@ class Pressure:
         if now < self._refresh_at:
             return
         self._refresh_at = now + REFRESH_NS
-        self._groups.refresh()
+        if self._limit.shared:
+            self._groups.refresh()
         self.stalled = self._groups.pressure() or 0.0
         self._arm()
 
@@ -275,7 +296,7 @@ class Pressure:
         now = self._now()
         self._repeat_at = self._wanted_at = max(self._allowed_at, now + self._patience_ns)
         if before.bytes - after.bytes < before.bytes * WORTH_WHILE:
-            self._wanted_at += self._repeat_at - now << min(self._fruitless, 6)
+            self._wanted_at += (self._repeat_at - now) << min(self._fruitless, 6)
 
 
 def _patience_ns() -> int:

@@ -37,21 +37,22 @@ class Recycling:
         """
         self.advice: RecycleAdvice | None = None
         after_requests, above_bytes, jitter = self._configured
-        below = 1 - jitter * random.SystemRandom().random()
-        self.after_requests = after_requests and max(round(after_requests * below), 1)
-        self.above_bytes = above_bytes and max(round(above_bytes * below), 1)
+        self.after_requests = after_requests and _drawn(after_requests, jitter)
+        self.above_bytes = above_bytes and _drawn(above_bytes, jitter)
 
     def add_callback(self, callback: Callback[RecycleAdvice]) -> None:
         self._delivery.add(callback)
-        if self.advice is not None:
-            self._delivery.send(self.advice)
+        advice = self.advice
+        if advice is not None:
+            self._delivery.send(advice)
 
     def advise(self, reason: Literal["requests", "rss", "memory_limit"], message: str) -> None:
         """The first advice stays; a worker is recycled once."""
-        if self.advice is not None:
+        advice = RecycleAdvice(reason, message)
+        if self.advice is not None:  # with the next line one step
             return
-        self.advice = RecycleAdvice(reason, message)
-        self._delivery.send(self.advice)
+        self.advice = advice
+        self._delivery.send(advice)
         logger.warning("this worker should be recycled: %s", message)
 
     def finish(self, seconds: float) -> None:
@@ -60,3 +61,8 @@ class Recycling:
     def after_fork(self) -> None:
         self.draw()
         self._delivery.after_fork()
+
+
+def _drawn(most: int, jitter: float) -> int:
+    """A whole number from `(1 - jitter) * most` to `most`, never 0."""
+    return max(most - random.SystemRandom().randint(0, int(most * jitter)), 1)

@@ -123,18 +123,24 @@ class Watch:
     No audit event tells of it, so it is found by looking.
     """
 
-    def __init__(self, attached: Callable[[], bool]) -> None:
-        """`attached` tells whether gcctl's entry is in the list of gc callbacks."""
+    def __init__(self, attached: Callable[[], bool], collecting: Callable[[], bool]) -> None:
+        """`attached` tells whether gcctl's entry is in the list of gc callbacks, `collecting`
+        whether a collection is running."""
         self._attached = attached
+        self._collecting = collecting
         self._list = gc.callbacks
         self._seen = self._look()
 
     def changes(self) -> tuple[str, ...]:
         """What has changed since the last call, in words; each change is told once."""
+        # One that runs has zeroed CPython's counts and is not among its collections yet.
+        if self._collecting():
+            return ()
         before = automatic_gc.changes
         seen, found = self._seen, self._look()
-        if automatic_gc.changes != before:
-            return ()  # gcctl itself is at it in another thread: next time
+        # With the assignment one step.
+        if automatic_gc.changes != before or self._seen is not seen:
+            return ()  # gcctl itself is at it in another thread, or another one looks: next time
         self._seen = found
         changes = [
             f"{setting}: {old!r} became {new!r}"
@@ -150,7 +156,7 @@ class Watch:
             )
         if seen.in_place and not found.in_place:
             changes.append("gc.callbacks became another list, which CPython does not look at")
-        if found.frozen_since(seen):
+        if found.attached and found.frozen_since(seen):
             changes.append("gc.freeze() was called")
         return tuple(changes)
 

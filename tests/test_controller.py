@@ -218,7 +218,9 @@ class TestReports:
         assert events[-1].generation == 2
         assert [e.time_ns for e in events] == sorted(e.time_ns for e in events)
         controller.uninstall()
-        assert controller.events() == ()
+        assert controller.events()[-1].reason == "requested", "the final collection"
+        run_requests(1)
+        assert len(controller.events()) == 256
 
     def test_statistics_are_an_immutable_snapshot(self) -> None:
         gcctl.install()
