@@ -10,7 +10,7 @@ gcctl.uninstall()            # original settings restored, and verified
 
 from gcctl._protocol import ByReason, Event
 from gcctl.alerts import Alert, AlertCounts
-from gcctl.batch import batch, batched_gc
+from gcctl.batches import batch, batched_gc
 from gcctl.boundary import request, run_request, tick
 from gcctl.config import Config
 from gcctl.controller import Controller

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from gcctl import _impl, reporting
 from gcctl._protocol import NEVER, REASONS, Core, Event, Kind, Memory, Orders, log_fault
 from gcctl.alerts import Alert, AlertKind
-from gcctl.batch import batches
+from gcctl.batches import batches
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
 from gcctl.config import Config

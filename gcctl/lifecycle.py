@@ -183,8 +183,8 @@ def report(format: Literal["text", "json"] = "text") -> str:
 def check_memory() -> bool:
     """Compare memory with `memory_limit` now, and collect if it is over; True in high-memory mode.
 
-    For work without request boundaries, after each chunk of it. About a microsecond where nothing
-    is to be done. False when nothing is installed, or no limit.
+    For work without request boundaries, after each chunk of it. Where nothing is to be done it
+    takes about a microsecond, with a share of the machine's memory five. False when nothing is installed, or no limit.
     """
     controller = _installed
     return controller is not None and controller.check_memory()

@@ -19,7 +19,7 @@ LAYERS = [
     {"_request", "_pyrecorder", "_fields", "automatic", "cgroup", "collectors", "delivery"},
     {"_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},
     {"_impl", "fork", "pressure", "alerts", "recycling"},
-    {"batch", "boundary", "monitor"},
+    {"batches", "boundary", "monitor"},
     {"reporting", "report_json"},
     {"controller"},
     {"lifecycle"},

@@ -211,7 +211,7 @@ def batched_gc(iterable: Iterable[T], *, every: int = 10) -> Iterator[T]:
     """Iterate in a batch: chunk after chunk of something large, with memory under control.
 
     After each item memory is checked as by `check_memory()`, after `every` items generation 0 is
-    collected; a full collection ends it, also when the loop is left early. Raises ValueError
+    collected; a full collection ends it, also when the loop is left early and the iterator dropped. Raises ValueError
     unless `every` is a whole number of at least 1.
     """
     if type(every) is not int or every < 1:
