@@ -63,6 +63,21 @@ static int64_t number(const char **text) {
     return value;
 }
 
+/* In statm there are seven numbers of pages; the second is what is resident. All are looked at: if
+   our descriptor has become somebody else's file, this is not to be taken from that. */
+static int64_t resident(const char *text) {
+    int64_t pages = -1;
+    for (int field = 0; field < 7; field++) {
+        int64_t value = *text == ' ' ? -1 : number(&text);
+        if (value < 0 || *text != (field < 6 ? ' ' : '\n')) {
+            return -1;
+        }
+        text++;
+        pages = field == 1 ? value : pages;
+    }
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
 /* The number of kB that stands behind a name of /proc/meminfo, in bytes. */
 static int64_t field(const char *text, const char *name) {
     const char *at = strstr(text, name);
@@ -84,9 +99,8 @@ int64_t gcctl_gauge_read(const gcctl_gauge *gauge) {
     }
     text[length] = '\0';
     switch (gauge->kind) {
-    case GCCTL_GAUGE_STATM: /* in pages: the whole address space, what is resident, … */
-        value = number(&at) < 0 ? -1 : number(&at);
-        return value < 0 || *at != ' ' ? -1 : value * sysconf(_SC_PAGESIZE);
+    case GCCTL_GAUGE_STATM:
+        return resident(text);
     case GCCTL_GAUGE_MEMINFO:
         value = field(text, "MemTotal:");
         available = field(text, "MemAvailable:");

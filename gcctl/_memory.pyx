@@ -31,9 +31,14 @@ cdef class Memory:
     cdef int64_t above[ROOM]
     cdef bint of_own[ROOM]  # read from `own`
     cdef int count
+    cdef list files  # kind and path of each that is watched
 
     def __cinit__(self):
+        cdef int index
         self.own.fd = CLOSED
+        for index in range(ROOM):
+            self.gauges[index].fd = CLOSED
+        self.files = []
 
     def __dealloc__(self):
         self._close()
@@ -45,16 +50,24 @@ cdef class Memory:
         trips = tuple(trips)
         if len(trips) > ROOM:
             raise ValueError(f"{len(trips)} amounts of memory to watch: at most {ROOM}")
-        self._close_gauges()
-        for trip in trips:
-            self.above[self.count] = trip.above_bytes
-            self.of_own[self.count] = trip.kind == "rss"
-            self.gauges[self.count].fd = CLOSED
-            if trip.kind != "rss":
-                gcctl_gauge_open(&self.gauges[self.count], os.fsencode(trip.path),
-                                 GCCTL_GAUGE_MEMINFO if trip.kind == "meminfo"
-                                 else GCCTL_GAUGE_NUMBER)
-            self.count += 1
+        # Before anything is changed, for it is Python code, in which threads may switch.
+        cdef list files = [(trip.kind, os.fsencode(trip.path)) for trip in trips]
+        cdef bint same = files == self.files
+        cdef int index
+        if not same:
+            self._close_gauges()
+            self.files = files
+        for index in range(len(files)):
+            self.above[index] = trips[index].above_bytes
+            self.of_own[index] = files[index][0] == "rss"
+            if self.of_own[index] or (same and gcctl_gauge_read(&self.gauges[index]) >= 0):
+                continue
+            if same:
+                gcctl_gauge_close(&self.gauges[index])
+            gcctl_gauge_open(&self.gauges[index], files[index][1],
+                             GCCTL_GAUGE_MEMINFO if files[index][0] == "meminfo"
+                             else GCCTL_GAUGE_NUMBER)
+        self.count = len(files)
 
     def over(self):
         cdef int index
@@ -91,6 +104,7 @@ cdef class Memory:
         for index in range(self.count):
             gcctl_gauge_close(&self.gauges[index])
         self.count = 0
+        self.files = []
 
     cdef void _close(self) noexcept:
         gcctl_gauge_close(&self.own)

@@ -145,6 +145,7 @@ class Core:
             )
             if recorded == sum(total.collections for total in snapshot.generations):
                 break
+            time.sleep(0)  # else the one that records would have no turn
         return snapshot
 
     def events(self) -> tuple[Event, ...]:

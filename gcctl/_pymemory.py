@@ -14,7 +14,7 @@ from gcctl._protocol import MAX_TRIPS, Trip
 TEXT_SIZE = 255
 """All that is looked for stands at the beginning of its file, in /proc/meminfo too."""
 
-STATM = re.compile(rb" *[0-9]{1,14} +([0-9]{1,14}) ")
+STATM = re.compile(rb"[0-9]{1,14} ([0-9]{1,14})(?: [0-9]{1,14}){5}\n")
 NUMBER = re.compile(rb" *([0-9]{1,14})(?:\n|\Z)")
 VALUE = re.compile(rb" *([0-9]{1,14})(?![0-9])")
 
@@ -23,17 +23,16 @@ class Gauge:
     """As csrc/gauge.h: a number of bytes, read through one descriptor that is kept open."""
 
     def __init__(self, path: str, kind: Literal["statm", "number", "meminfo"]) -> None:
-        self._path = path
-        self._kind = kind
+        self.file = kind, path
         self._fd = -1
-        self._file: tuple[int, int] | None = None
+        self._identity: tuple[int, int] | None = None
 
     def open(self) -> None:
         with suppress(OSError):
-            fd = os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            file = _identity(fd)
+            fd = os.open(self.file[1], os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            identity = _identity(fd)
             if self._fd < 0:  # with the next line one step
-                self._fd, self._file = fd, file
+                self._fd, self._identity = fd, identity
                 return
             os.close(fd)  # another thread was quicker
 
@@ -41,18 +40,19 @@ class Gauge:
         """Leaves the descriptor alone if it is no longer ours."""
         fd, self._fd = self._fd, -1
         with suppress(OSError):
-            if fd >= 0 and _identity(fd) == self._file:
+            if fd >= 0 and _identity(fd) == self._identity:
                 os.close(fd)
 
     def read(self) -> int:
+        kind = self.file[0]
         try:
             text = os.pread(self._fd, TEXT_SIZE, 0).partition(b"\0")[0]
         except (OSError, AttributeError):  # closed; or Windows, which has no pread
             return -1
-        if self._kind == "statm":
+        if kind == "statm":
             found = STATM.match(text)
             return int(found[1]) * os.sysconf("SC_PAGESIZE") if found else -1
-        if self._kind == "meminfo":
+        if kind == "meminfo":
             total, available = _field(text, b"MemTotal:"), _field(text, b"MemAvailable:")
             return (total - available) * 1024 if total >= available >= 0 else -1
         found = NUMBER.match(text)
@@ -77,17 +77,19 @@ class Memory:
     def watch(self, trips: Sequence[Trip]) -> None:
         if len(trips) > MAX_TRIPS:
             raise ValueError(f"{len(trips)} amounts of memory to watch: at most {MAX_TRIPS}")
-        self._close_gauges()
-        watched: list[tuple[Callable[[], int], int]] = []
-        for trip in trips:
-            if trip.kind == "rss":
-                watched.append((self.rss, trip.above_bytes))
-                continue
-            gauge = Gauge(trip.path, trip.kind)
-            gauge.open()
-            self._gauges.append(gauge)
-            watched.append((gauge.read, trip.above_bytes))
-        self._watched = tuple(watched)
+        files = [(trip.kind, trip.path) for trip in trips if trip.kind != "rss"]
+        if files != [gauge.file for gauge in self._gauges]:
+            self._close_gauges()
+            self._gauges = [Gauge(path, kind) for kind, path in files]
+        for gauge in self._gauges:
+            if gauge.read() < 0:
+                gauge.close()
+                gauge.open()
+        reads = iter(self._gauges)
+        self._watched = tuple(
+            (self.rss if trip.kind == "rss" else next(reads).read, trip.above_bytes)
+            for trip in trips
+        )
 
     def over(self) -> bool:
         for read, above_bytes in self._watched:

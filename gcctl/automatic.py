@@ -28,6 +28,10 @@ class AutomaticGC:
             return True
         return gc.isenabled()
 
+    @property
+    def holders(self) -> tuple[object, ...]:
+        return tuple(self._holders)
+
     def set(self, enabled: bool) -> None:
         self.changes += 1
         self._enabled = enabled

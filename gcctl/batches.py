@@ -70,6 +70,7 @@ class Batches:
 
     def enter(self, entry: Entry) -> None:
         """`end` undoes it, also where it was interrupted."""
+        self.repair()
         self._running[entry] = self._controlled
         automatic_gc.hold(entry)
         self._watch()
@@ -79,11 +80,20 @@ class Batches:
         if self._remove(entry):
             self._core.collect(FULL, REQUESTED)
         self.end(entry)
+        self.repair()
 
     def end(self, entry: Entry) -> None:
         """Without a collection. May be asked again where it was interrupted."""
         self._remove(entry)
         automatic_gc.release(entry)
+
+    def repair(self) -> None:
+        """Let go for batches that are over, where signals that raise have kept them from it."""
+        if self._core.collecting():  # perhaps the last collection of one, which holds on for it
+            return
+        for holder in automatic_gc.holders:
+            if type(holder) is Entry and holder not in self._running:
+                automatic_gc.release(holder)
 
     def dropped(self, batch: weakref.ref[Batch]) -> None:
         """Nobody can leave it any more."""
@@ -114,6 +124,7 @@ class Batches:
             self._core.collect(YOUNG, REQUESTED)
         for entry in since:
             self.end(entry)
+        self.repair()
 
     def after_fork(self) -> None:
         """In the child, which may not be the one to finish the work, and needs a working GC."""
@@ -211,8 +222,8 @@ def batched_gc(iterable: Iterable[T], *, every: int = 10) -> Iterator[T]:
     """Iterate in a batch: chunk after chunk of something large, with memory under control.
 
     After each item memory is checked as by `check_memory()`, after `every` items generation 0 is
-    collected; a full collection ends it, also when the loop is left early and the iterator dropped. Raises ValueError
-    unless `every` is a whole number of at least 1.
+    collected. A full collection ends it, also when the loop is left early and the iterator dropped.
+    Raises ValueError unless `every` is a whole number of at least 1.
     """
     if type(every) is not int or every < 1:
         raise ValueError(

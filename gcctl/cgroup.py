@@ -22,7 +22,13 @@ T = TypeVar("T")
 NO_LIMIT = 2**62
 """In bytes: stands for "max". Version 1 writes 2**63 rounded down to pages, which is above it."""
 
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
+
 ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+class _ShortageError(Exception):
+    """Nothing can be read at this moment, which says nothing about what there is to be read."""
 
 
 class Group(NamedTuple):
@@ -82,8 +88,15 @@ class MemoryGroups:
     def refresh(self) -> bool:
         """Read everything again: limits change at run time, and processes are moved.
 
-        Returns True when `groups` changed. Never raises.
+        Returns True when `groups` changed. Never raises. While the system is short of descriptors
+        or memory, all stays as it was.
         """
+        try:
+            return self._refresh()
+        except _ShortageError:
+            return False
+
+    def _refresh(self) -> bool:
         physical_bytes = self._attempt(_physical_bytes, self._meminfo_path)
         membership = self._attempt(_read, self._membership_path) or b""
         levels = self._levels() if membership == self._membership else []
@@ -154,6 +167,8 @@ class MemoryGroups:
         except ABSENT:
             return None
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in SHORTAGES:
+                raise _ShortageError from error
             if path not in self._warned:
                 self._warned.add(path)
                 with suppress(Exception):

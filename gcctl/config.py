@@ -63,7 +63,7 @@ def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
         raise ConfigError(
             f"config: {shown(path)} is not accepted; expected the path of a TOML file"
         )
-    where = os.fsdecode(path)
+    where = str.__str__(os.fsdecode(path))  # a subclass may do anything when it is shown
     try:
         with open(where, "rb") as stream:
             content = stream.read()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Literal, TypeVar
 
@@ -35,6 +37,20 @@ DELIVERY_SECONDS = 1.0
 
 OnAlert = TypeVar("OnAlert", bound=Callable[[Alert], object])
 OnRecycle = TypeVar("OnRecycle", bound=Callable[[RecycleAdvice], object])
+
+
+def _is_of_a_signal(error: BaseException) -> bool:
+    """Did a signal handler of the program raise it, such as a time limit?
+
+    Of the program's code only signal handlers, and what is behind logging, run within gcctl.
+    """
+    modules = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        modules.append(traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0])
+        traceback = traceback.tb_next
+    known = {"gcctl", "psutil", *sys.stdlib_module_names}
+    return modules[-1] not in known and "logging" not in modules
 
 
 class Controller:
@@ -108,7 +124,9 @@ class Controller:
             return False
         try:
             return pressure.check()
-        except Exception:
+        except Exception as error:
+            if _is_of_a_signal(error):
+                raise
             self._fault()
             return pressure.high
 
@@ -173,8 +191,9 @@ class Controller:
                     self._on_high_memory, self._on_memory_event, self._on_memory_exhausted
                 ),
             )
-            for warning in self._pressure.doubts():
-                logger.warning("%s", warning)
+            with suppress(Exception):  # a broken logging setup is no reason not to install
+                for warning in self._pressure.doubts():
+                    logger.warning("%s", warning)
         batches.installed(self.check_memory if self._pressure else None, config.check_interval)
 
     def _orders(self) -> Orders:
@@ -222,12 +241,13 @@ class Controller:
         self._memory.close()
 
     def _log_end(self) -> None:
-        for found in self._notes:
-            logger.warning("%s", found)
-        if self._final is not None:
-            logger.info("uninstalled: %s", reporting.line(self._final))
-        self._monitor.alerts.finish(DELIVERY_SECONDS)
-        self._recycling.finish(DELIVERY_SECONDS)
+        with ExitStack() as last_first:
+            last_first.callback(self._recycling.finish, DELIVERY_SECONDS)
+            last_first.callback(self._monitor.alerts.finish, DELIVERY_SECONDS)
+            for found in self._notes:
+                logger.warning("%s", found)
+            if self._final is not None:
+                logger.info("uninstalled: %s", reporting.line(self._final))
 
     def _after_fork(self) -> None:
         self._monitor.after_fork(self._core.now())

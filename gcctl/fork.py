@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from threading import get_ident
 
 from gcctl._protocol import Core
 from gcctl.automatic import automatic_gc
@@ -29,12 +30,12 @@ class ForkGuard:
     def __init__(self, core: Core, is_installed: Callable[[], bool]) -> None:
         self._core = core
         self._is_installed = is_installed
-        self._forks = 0
+        self._forking: set[int] = set()  # threads for whose forks it holds
 
     def before(self) -> None:
         if not self._is_installed():
             return
-        self._forks += 1
+        self._forking.add(get_ident())
         self._core.hold()
         automatic_gc.hold()
         deadline = time.monotonic() + WAIT_SECONDS
@@ -48,11 +49,11 @@ class ForkGuard:
             time.sleep(0.0005)
 
     def after_in_parent(self) -> None:
-        if not self._forks:
+        if get_ident() not in self._forking:
             return
-        self._forks -= 1
+        self._forking.discard(get_ident())
         self._core.release()
         automatic_gc.release()
 
     def after_in_child(self) -> None:
-        self._forks = 0  # neither ours nor those of other threads are in the child
+        self._forking.clear()  # neither ours nor those of other threads are in the child

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from gcctl import _impl, reporting
+from gcctl.batches import batches
 from gcctl.config import Config, disabled
 from gcctl.controller import Controller
 from gcctl.errors import GcctlError
@@ -84,8 +85,9 @@ def install_config(config: Config, installed_at: str) -> Controller:
             _start(controller)
         finally:
             _changing = 0
-    core = f"{_impl.core.implementation} core ({_impl.reason})"
-    logger.info("installed: policy %s, %s", config.policy, core)
+    with suppress(Exception):  # a broken logging setup must not look like a failure
+        core = f"{_impl.core.implementation} core ({_impl.reason})"
+        logger.info("installed: policy %s, %s", config.policy, core)
     return controller
 
 
@@ -124,6 +126,7 @@ def uninstall() -> None:
         try:
             controller = _installed
             if controller is None:
+                batches.repair()
                 return
             try:
                 controller._finish()
@@ -184,7 +187,8 @@ def check_memory() -> bool:
     """Compare memory with `memory_limit` now, and collect if it is over; True in high-memory mode.
 
     For work without request boundaries, after each chunk of it. Where nothing is to be done it
-    takes about a microsecond, with a share of the machine's memory five. False when nothing is installed, or no limit.
+    takes about a microsecond, with a share of the machine's memory five. False when nothing is
+    installed, or no limit.
     """
     controller = _installed
     return controller is not None and controller.check_memory()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import psutil
 
 from gcctl._protocol import MAX_TRIPS, Memory, Trip
-from gcctl.cgroup import MemoryGroups
+from gcctl.cgroup import SHORTAGES, MemoryGroups
 from gcctl.units import size
 
 
@@ -72,8 +72,9 @@ class SharedLimit:
         for group in self._groups.groups:
             try:
                 used = group.used_bytes()
-            except (OSError, ValueError):
-                self._groups.doubt(group)
+            except (OSError, ValueError) as error:
+                if getattr(error, "errno", None) not in SHORTAGES:
+                    self._groups.doubt(group)
                 continue
             found.append(Used(used, self._of(group.limit_bytes), group.name))
         if not self._groups.groups and (memory := _machine()) is not None:  # macOS, Windows

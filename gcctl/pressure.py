@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,6 +33,10 @@ STALLED_SHARE = 0.10
 """Share of the last 10 s in which some task was stalled waiting for memory (PSI, "some avg10"),
 from which on we are on the alert."""
 
+PATIENCE = 10
+"""Looks in a row that find nothing out, until high-memory mode is left for that. Descriptors may be
+short for a while."""
+
 LIGHT_EVERY = 10
 """In high-memory mode, checks from one young collection to the next."""
 
@@ -51,6 +56,9 @@ and part of the limit by which memory has to grow, for it not to wait."""
 FRUITFUL_SHARE = 0.5
 """Share of elapsed time for aggressive collections that do bring memory well below the limit, where
 `pressure_budget` is less: without them it would grow until the process is killed."""
+
+LEAST_SHARE = 1e-6
+"""Less of a budget is none that time could be planned by."""
 
 GENERATIONS = (0, 1, 2)
 DID_NOT_RUN = -1
@@ -132,6 +140,7 @@ class Pressure:
         self._closed = False
         self._patience_ns = _patience_ns()
         self._checks = 0
+        self._unknown = 0  # looks in a row at which it could not be told how much is used
         self._refresh_at = now()
         self._allowed_at = now()  # by the budget
         self._repeat_at = self._wanted_at = now()  # an aggressive one, if memory has grown, or not
@@ -178,10 +187,13 @@ class Pressure:
         try:
             self._refresh()
             used = self._limit.used()
-            if used is None:  # a mode that nothing could end would be one for ever
-                self._leave()
-            else:
+            if used is not None:
+                self._unknown = 0
                 self._act(used)
+            else:
+                self._unknown += 1
+                if self._unknown >= PATIENCE:  # a mode that nothing could end would be one for ever
+                    self._leave()
         finally:
             self._checking = False
             self._close_again()
@@ -232,19 +244,26 @@ class Pressure:
             return
         self.high = True
         self._checks += 1
+        self.entries += entering
         event = None
-        if used.share > self._part and self._is_due(used, now):
-            event = self._aggressive(used)
-        elif self._checks % LIGHT_EVERY == 0 and now >= self._allowed_at:
-            self._collect(0)
-            self._pay_for(now, self._budget)
-        if entering:
-            self.entries += 1
-            self._listener.high_memory(now, str(event or used))
-        if event is not None:
-            self._listener.memory_event(event)
-            if self._fruitless >= FRUITLESS:
-                self._listener.memory_exhausted(event)
+        try:
+            if used.share > self._part and self._is_due(used, now):
+                event = self._aggressive(used)
+            elif self._checks % LIGHT_EVERY == 0 and now >= self._allowed_at:
+                self._collect(0)
+                self._pay_for(now, self._budget)
+        finally:  # a signal that raises in the middle must not keep it a secret
+            self._tell(entering, event, used, now)
+
+    def _tell(self, entering: bool, event: MemoryEvent | None, used: Used, now: int) -> None:
+        """All that is to be told, whether or not telling the one or the other goes wrong."""
+        with ExitStack() as last_first:
+            if event is not None and self._fruitless >= FRUITLESS:
+                last_first.callback(self._listener.memory_exhausted, event)
+            if entering:
+                last_first.callback(self._listener.high_memory, now, str(event or used))
+            if event is not None:
+                last_first.callback(self._listener.memory_event, event)
 
     def _leave(self) -> None:
         self.high = False
@@ -260,15 +279,21 @@ class Pressure:
     def _pay_for(self, began_ns: int, share: float) -> None:
         """Nothing is to be collected until what took since then is that share of elapsed time."""
         now = self._now()
-        self._allowed_at = now + int((now - began_ns) * (1 / share - 1))
+        self._allowed_at = now + int((now - began_ns) * (1 / max(share, LEAST_SHARE) - 1))
 
     def _aggressive(self, used: Used) -> MemoryEvent:
         began_ns, rss_before = self._now(), self._rss()
-        young, middle, old = (self._collect(generation) for generation in GENERATIONS)
-        if not self._memory.trim():
-            _say_once("freed memory is not given back to the system: no way is known here")
-        after = self._limit.used() or used
-        event = MemoryEvent(
+        collected = [DID_NOT_RUN] * len(GENERATIONS)
+        try:
+            for generation in GENERATIONS:
+                collected[generation] = self._collect(generation)
+            if not self._memory.trim():
+                _say_once("freed memory is not given back to the system: no way is known here")
+        finally:  # a signal that raises in the middle must not make it free of charge
+            after = self._limit.used() or used
+            self._plan_next(began_ns, used, after, ran=collected[-1] != DID_NOT_RUN)
+        young, middle, old = (max(count, 0) for count in collected)
+        return MemoryEvent(
             time_ns=began_ns,
             limited=used.what,
             limit_bytes=used.limit_bytes,
@@ -276,16 +301,14 @@ class Pressure:
             used_after_bytes=after.bytes,
             rss_before_bytes=rss_before,
             rss_after_bytes=self._rss(),
-            collected_by_generation=(max(young, 0), max(middle, 0), max(old, 0)),
+            collected_by_generation=(young, middle, old),
             took_ns=self._now() - began_ns,
         )
-        if old != DID_NOT_RUN:
-            self._fruitless = self._fruitless + 1 if after.share > self._part else 0
-        self._plan_next(began_ns, used, after)
-        return event
 
-    def _plan_next(self, began_ns: int, before: Used, after: Used) -> None:
+    def _plan_next(self, began_ns: int, before: Used, after: Used, *, ran: bool) -> None:
         self._left_bytes = after.bytes
+        if ran:
+            self._fruitless = self._fruitless + 1 if after.share > self._part else 0
         if after.share <= self._part * LEAVE_AT:
             self._pay_for(began_ns, max(self._budget, FRUITFUL_SHARE))
             self._repeat_at = self._wanted_at = self._allowed_at

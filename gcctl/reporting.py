@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from typing import Literal
 
-from gcctl import histogram
+from gcctl import histogram, report_json
 from gcctl._fields import shown
 from gcctl._impl import core
 from gcctl._protocol import Event
@@ -41,8 +41,6 @@ def render(
     if format == "text":
         return full(stats)
     if format == "json":
-        from gcctl import report_json  # with what it needs from the standard library
-
         return report_json.render(stats, config, events)
     raise ValueError(f"format: {shown(format)} is not accepted; expected 'text' or 'json'")
 

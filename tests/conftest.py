@@ -8,12 +8,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import gcctl
 from gcctl import _impl, _pycore, _pymemory
 from gcctl._protocol import Core, Memory
 from gcctl.collectors import COLLECTOR
+
+# How long an example takes says more about the machine's neighbours than about gcctl.
+hypothesis.settings.register_profile("gcctl", deadline=None)
+hypothesis.settings.load_profile("gcctl")
 
 NOT_BUILT = "the compiled core is not installed (GCCTL_BUILD_EXT=no)"
 TWINS: dict[str, type[Core] | None] = {"c": None, "python": _pycore.Core}

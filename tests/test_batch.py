@@ -1054,6 +1054,47 @@ print(gc.isenabled(), raise_at > 10)
         )
         assert out == "0\n"
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="no interval timers on Windows")
+    def test_what_several_in_a_row_have_left_undone_is_done_by_the_next(
+        self, tmp_path: Path
+    ) -> None:
+        out = run_program(
+            """
+            import gc, signal, gcctl
+
+            class Interrupt(BaseException):
+                pass
+
+            def handler(*args):
+                if armed:
+                    raise Interrupt
+
+            armed = False
+            signal.signal(signal.SIGALRM, handler)
+            gc.collect()
+            gc.freeze()  # short collections
+            for number in range(2000):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 5e-5, 2e-5)
+                    armed = True
+                    with gcctl.batch():
+                        pass
+                    armed = False
+                except Interrupt:
+                    armed = False
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                if number % 2:
+                    with gcctl.batch():
+                        assert not gc.isenabled()
+                else:
+                    gcctl.uninstall()
+                assert gc.isenabled(), number
+            print("fine")
+            """,
+            tmp_path,
+        )
+        assert out == "fine\n"
+
 
 class Entry:
     def __init__(self, under_controller: bool) -> None:

@@ -300,3 +300,31 @@ class TestTrouble:
         gcctl.uninstall()
         assert "removed gcctl's entry from gc.callbacks" in caplog.text
         gc.callbacks[:] = kept[:-1]
+
+    def test_broken_logging_does_not_break_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*args: object, **kwargs: object) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr(logging.Logger, "warning", broken)
+        monkeypatch.setattr(logging.Logger, "info", broken)
+        with gcctl.install("instagram", memory_limit=1) as controller:
+            assert controller.installed
+        assert gc.isenabled()
+
+    def test_broken_logging_does_not_keep_callbacks_from_being_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*args: object, **kwargs: object) -> None:
+            raise RuntimeError("broken")
+
+        def slow(alert: gcctl.Alert) -> None:
+            time.sleep(0.05)
+            told.append(alert)
+
+        told: list[gcctl.Alert] = []
+        controller = gcctl.install("off", memory_limit=1)
+        controller.on_alert(slow)
+        gcctl.check_memory()
+        monkeypatch.setattr(logging.Logger, "info", broken)
+        gcctl.uninstall()
+        assert len(told) == len(controller.stats().alerts) > 0

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 import gcctl
+from gcctl import _impl
+from gcctl.fork import ForkGuard
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform"),
@@ -254,3 +256,21 @@ def test_forks_in_a_storm_of_collections_all_have_working_collectors(policy: str
             thread.join()
         sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)
+
+
+def test_a_fork_begun_while_nothing_was_installed_lets_go_of_nobody_elses_hold() -> None:
+    installed = True
+    guard = ForkGuard(_impl.core, lambda: installed)
+
+    def fork() -> None:
+        guard.before()
+        guard.after_in_parent()
+
+    guard.before()
+    installed = False
+    other = threading.Thread(target=fork)
+    other.start()
+    other.join()
+    assert not gc.isenabled()
+    guard.after_in_parent()
+    assert gc.isenabled()

@@ -350,7 +350,7 @@ class TestJSON:
             scheduled = [event for event in report["events"] if event["reason"] == "scheduled"]
             assert len(scheduled) == 5
         final = json.loads(controller.report("json"))
-        assert controller.events() == ()
+        assert controller.events()
         assert final["config"] == report["config"]
         assert final["gc_settings"]["enabled"] is True
         assert final["events"][: len(report["events"])] == report["events"]
