@@ -106,6 +106,9 @@ class Alerts:
         self._delivery.send(alert)
         logger.warning("%s", message)
 
+    def resume(self) -> None:
+        self._delivery.resume()
+
     def finish(self, seconds: float) -> None:
         self._delivery.finish(seconds)
 

@@ -280,6 +280,8 @@ class Controller:
         """Look at memory and settings; collects nothing."""
         now = self._core.now()
         self._monitor.sample(now, rss)
+        self._monitor.alerts.resume()
+        self._recycling.resume()
         above = self._recycling.above_bytes
         if above is not None and rss > above:
             self._recycling.advise("rss", f"RSS {size(rss)}, over {size(above)}")

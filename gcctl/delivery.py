@@ -59,11 +59,11 @@ class Delivery(Generic[Message]):
         if len(self._waiting) == ROOM:
             self.dropped += 1
         self._waiting.append(message)
-        self._start()
+        self.resume()
 
     def finish(self, seconds: float) -> None:
         """Wait until all is delivered, at most so long; not at all in a callback."""
-        self._start()
+        self.resume()
         deadline = time.monotonic() + seconds
         while self._thread:
             if self._thread == _thread.get_ident():
@@ -85,7 +85,8 @@ class Delivery(Generic[Message]):
         self._thread = 0
         self.dropped = 0
 
-    def _start(self) -> None:
+    def resume(self) -> None:
+        """Deliver what has been waiting since no thread could be started."""
         if not self._waiting or self._thread:
             return
         self._thread = -1
@@ -93,8 +94,7 @@ class Delivery(Generic[Message]):
             # threading.Thread.start() would wait until the thread runs.
             _thread.start_new_thread(self._run, ())
         except Exception:
-            # No threads at this moment, or, when the interpreter shuts down, no more: the message
-            # waits for the next one.
+            # No threads at this moment, or, when the interpreter shuts down, no more.
             self._thread = 0
 
     def _run(self) -> None:

@@ -55,6 +55,9 @@ class Recycling:
         self._delivery.send(advice)
         logger.warning("this worker should be recycled: %s", message)
 
+    def resume(self) -> None:
+        self._delivery.resume()
+
     def finish(self, seconds: float) -> None:
         self._delivery.finish(seconds)
 

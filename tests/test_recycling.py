@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import logging
 import os
@@ -355,3 +356,22 @@ class TestCallbacks:
         assert gcctl.stats().requests == 2
         gcctl.uninstall()
         leave.set()
+
+
+def test_advice_that_no_thread_could_tell_is_told_at_a_later_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_thread(*unused: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    told: list[gcctl.RecycleAdvice] = []
+    controller = gcctl.install("off", recycle_after_requests=1, recycle_jitter=0)
+    controller.on_recycle(told.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", no_thread)
+        gcctl.tick()
+    assert gcctl.should_recycle()
+    assert not told
+    gcctl.stats()
+    wait_until(lambda: told)
+    assert gcctl.stats().faults == 0
