@@ -149,7 +149,9 @@ class Core:
         return snapshot
 
     def events(self) -> tuple[Event, ...]:
-        return tuple(self._events)
+        # tuple() makes objects while it iterates, and so may itself set off a collection, which
+        # would be recorded.
+        return tuple(self._events.copy())
 
     def now(self) -> int:
         return int(self._now())

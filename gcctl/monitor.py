@@ -209,11 +209,12 @@ class Monitor:
             "cpu_ns": time.process_time_ns() - self._cpu_since_ns,
             "rss_mean_bytes": self._rss_total // max(self._samples_taken, 1),
             "rss_peak_bytes": self._rss_peak,
-            "memory_samples": tuple(self._samples),
+            # Copied first: a finalizer that looks may run while a tuple is being made.
+            "memory_samples": tuple(self._samples.copy()),
             "memory_limited": used.what if used else "",
             "memory_used_bytes": used.bytes if used else 0,
             "memory_limit_bytes": used.limit_bytes if used else 0,
-            "memory_events": tuple(self._memory_events),
+            "memory_events": tuple(self._memory_events.copy()),
             "alerts": self.alerts.kept,
             "alert_counts": self.alerts.counts,
         }
