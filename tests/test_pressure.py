@@ -526,6 +526,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=SUPPORT,  # of a source tree it would import the sources
         )
         group.add(self.process.pid)
 
