@@ -103,8 +103,6 @@ cdef class Memory:
         cdef int index
         for index in range(self.count):
             gcctl_gauge_close(&self.gauges[index])
-        self.count = 0
-        self.files = []
 
     cdef void _close(self) noexcept:
         gcctl_gauge_close(&self.own)

@@ -231,7 +231,8 @@ class Memory(Protocol):
         done here."""
 
     def close(self) -> None:
-        """Close the descriptors. They are opened again when they are needed."""
+        """Close the descriptors. What is watched counts as passed until `watch` opens it again; the
+        resident set opens its own when it is read."""
 
     def after_fork(self) -> None:
         """In the child: what was open spoke of the parent."""

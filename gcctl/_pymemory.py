@@ -109,10 +109,8 @@ class Memory:
         self._own.close()
 
     def _close_gauges(self) -> None:
-        self._watched = ()
         for gauge in self._gauges:
             gauge.close()
-        self._gauges = []
 
 
 def _field(text: bytes, name: bytes) -> int:

@@ -161,6 +161,18 @@ class TestWatching:
         assert memory.over()
 
     @linux
+    def test_closed_it_counts_as_over_until_it_is_watched_anew(
+        self, memory: Memory, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "memory.current"
+        file.write_text("1")
+        for _ in range(2):
+            memory.watch([number(file, 5)])
+            assert not memory.over()
+            memory.close()
+            assert memory.over()
+
+    @linux
     def test_watching_anew_closes_what_was_open(self, memory: Memory, tmp_path: Path) -> None:
         file = tmp_path / "memory.current"
         file.write_text("1")

@@ -6,6 +6,7 @@ A fresh process of its own, so that nothing else allocates. Arguments: the name 
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,7 +75,7 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "report": (gcctl.report, 1_000),
     "report as JSON": (lambda: gcctl.report("json"), 1_000),
     "check_memory": (gcctl.check_memory, 100_000),
-    "check_memory over the limit": (over_the_limit, 100),
+    "check_memory over the limit": (over_the_limit, 200),
     "should_recycle": (gcctl.should_recycle, 100_000),
     "batch": (batch, 200),
     "batched_gc": (batched, 200),
@@ -86,10 +87,11 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
 
 
 def main(name: str) -> None:
+    logging.getLogger("gcctl").addHandler(logging.NullHandler())
     action, times = ACTIONS[name]
     gcctl.install("production", gen1_every=1_000, gen2_every=50_000, max_pause="1h")
     growth = []
-    for _ in range(4):  # the first rounds fill caches and free lists
+    for _ in range(5):  # the first rounds fill caches and free lists
         gc.collect()
         before = sys.getallocatedblocks()
         for _ in range(times):
