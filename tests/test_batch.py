@@ -515,6 +515,7 @@ def collector_works() -> bool:
 
 
 @needs_fork
+@forks_with_threads
 class TestFork:
     @pytest.mark.parametrize("policy", [None, "off", "production"])
     def test_a_child_forked_in_one_is_not_in_it(self, policy: str | None, found: bool) -> None:
