@@ -8,10 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import in_child
 
 import gcctl
 from gcctl import _impl
@@ -22,24 +22,6 @@ pytestmark = [
     # From 3.12 a fork with threads about is warned of; what is tested here is just that.
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
 ]
-
-
-def in_child(work: Callable[[], object]) -> str:
-    """repr() of what `work` returns or raises in a forked child."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            answer = repr(work())
-        except BaseException as error:
-            answer = repr(error)
-        os.write(writer, answer.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        answer = stream.read()
-    assert os.waitpid(pid, 0)[1] == 0
-    return answer
 
 
 def counts() -> tuple[int, int, int]:
