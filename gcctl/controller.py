@@ -231,6 +231,8 @@ class Controller:
 
     def _restore(self) -> None:
         """Everything back as it was. To be called again where it was interrupted."""
+        if self._watch is not None:
+            self._watch.end()
         batches.uninstalled()
         if not self._core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")

@@ -129,7 +129,11 @@ class Watch:
         self._attached = attached
         self._collecting = collecting
         self._list = gc.callbacks
-        self._seen = self._look()
+        self._seen: _Sight | None = self._look()
+
+    def end(self) -> None:
+        """gcctl puts things back from here on; who is in the middle of a look finds nothing."""
+        self._seen = None
 
     def changes(self) -> tuple[str, ...]:
         """What has changed since the last call, in words; each change is told once."""
@@ -139,7 +143,7 @@ class Watch:
         before = automatic_gc.changes
         seen, found = self._seen, self._look()
         # With the assignment one step.
-        if automatic_gc.changes != before or self._seen is not seen:
+        if seen is None or automatic_gc.changes != before or self._seen is not seen:
             return ()  # gcctl itself is at it in another thread, or another one looks: next time
         self._seen = found
         changes = [

@@ -59,6 +59,7 @@ def collections() -> Iterator[list[int]]:
 def found(request: pytest.FixtureRequest) -> Iterator[bool]:
     """Whether automatic GC was on before."""
     enabled: bool = request.param
+    gc.collect(0)  # so that none is due by itself at once
     (gc.enable if enabled else gc.disable)()
     yield enabled
     gcctl.uninstall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import sys
 import threading
@@ -292,6 +293,29 @@ class TestOwnChanges:
                 thread.join()
             sys.setswitchinterval(interval)
         assert set(seen) == {0}
+
+    @pytest.mark.parametrize("policy", ["off", "instagram"])
+    def test_raise_no_alert_where_uninstalling_comes_in_the_middle_of_a_look(
+        self, policy: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        steps = itertools.count(1)
+        for step in steps:
+            controller = gcctl.install(policy, max_pause="1h", memory_limit=None)
+            left = step
+
+            def as_another_thread_might(*_: object) -> None:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    gcctl.uninstall()
+
+            sys.setprofile(as_another_thread_might)
+            gcctl.stats()
+            sys.setprofile(None)
+            if controller.installed:  # the look has fewer steps than that
+                break
+        assert step > 20
+        assert "somebody changed" not in caplog.text
 
     @pytest.mark.parametrize("generation", [1, 2])
     @pytest.mark.parametrize("own", [True, False], ids=["ours", "theirs"])
