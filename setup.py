@@ -1,4 +1,4 @@
-"""The two extensions and their build switch; all metadata is in pyproject.toml.
+"""The extensions and their build switch; all metadata is in pyproject.toml.
 
 GCCTL_BUILD_EXT=yes (the default) compiles them and fails where that fails;
 GCCTL_BUILD_EXT=no installs the pure-Python twin alone.
@@ -14,6 +14,12 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 CHOICES = ("yes", "no")
+
+CONCURRENT = (
+    *("addressmap", "freed", "hook"),
+    *("child", "lists", "tracked", "graph", "components", "cycles", "finder"),
+    "sweep",
+)
 
 HOW_TO_BUILD = """
 gcctl's core could not be compiled: {error}
@@ -47,10 +53,13 @@ def extensions() -> list[Extension]:
         sys.exit(f"GCCTL_BUILD_EXT={wanted!r}: expected one of {', '.join(CHOICES)}")
     if wanted == "no":
         return []
-    return [
+    found = [
         extension("_core", "clock", "histogram", "recorder", "schedule", "window"),
         extension("_memory", "gauge", "memory", libraries=["psapi"] if os.name == "nt" else []),
     ]
+    if sys.platform == "linux":
+        found.append(extension("_concurrent", *CONCURRENT))
+    return found
 
 
 def extension(name: str, *topics: str, libraries: Sequence[str] = ()) -> Extension:

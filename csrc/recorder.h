@@ -10,11 +10,12 @@
 
 /* Why a collection ran; the names are in gcctl/_protocol.py, in this order. */
 enum {
-    GCCTL_REASON_SCHEDULED, /* due at a boundary */
-    GCCTL_REASON_EMERGENCY, /* after a failing request */
-    GCCTL_REASON_PRESSURE,  /* memory over its limit */
-    GCCTL_REASON_REQUESTED, /* an explicit call of gcctl, such as the final collection */
-    GCCTL_REASON_EXTERNAL,  /* automatic, or somebody else's gc.collect() */
+    GCCTL_REASON_SCHEDULED,  /* due at a boundary */
+    GCCTL_REASON_EMERGENCY,  /* after a failing request */
+    GCCTL_REASON_PRESSURE,   /* memory over its limit */
+    GCCTL_REASON_CONCURRENT, /* the start of a concurrent full collection, or a slice of its end */
+    GCCTL_REASON_REQUESTED,  /* an explicit call of gcctl, such as the final collection */
+    GCCTL_REASON_EXTERNAL,   /* automatic, or somebody else's gc.collect() */
     GCCTL_REASONS
 };
 

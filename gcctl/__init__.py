@@ -12,8 +12,16 @@ from gcctl._protocol import ByReason, Event
 from gcctl.alerts import Alert, AlertCounts
 from gcctl.batches import batch, batched_gc
 from gcctl.boundary import request, run_request, tick
+from gcctl.concurrent import (
+    ConcurrentCollection,
+    ConcurrentRun,
+    ConcurrentStats,
+    collect_concurrently,
+    cycle_profile,
+)
 from gcctl.config import Config
 from gcctl.controller import Controller
+from gcctl.cycles import CyclePath, CycleProfile, CycleType
 from gcctl.errors import ConfigError, GcctlError
 from gcctl.lifecycle import check_memory, install, report, should_recycle, stats, uninstall
 from gcctl.monitor import CollectionStats, MemorySample, MinuteStats, Stats
@@ -25,9 +33,15 @@ __all__ = [
     "AlertCounts",
     "ByReason",
     "CollectionStats",
+    "ConcurrentCollection",
+    "ConcurrentRun",
+    "ConcurrentStats",
     "Config",
     "ConfigError",
     "Controller",
+    "CyclePath",
+    "CycleProfile",
+    "CycleType",
     "Event",
     "GcctlError",
     "MemoryEvent",
@@ -38,6 +52,8 @@ __all__ = [
     "batch",
     "batched_gc",
     "check_memory",
+    "collect_concurrently",
+    "cycle_profile",
     "install",
     "report",
     "request",

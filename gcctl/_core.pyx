@@ -17,7 +17,7 @@ from libc.stdint cimport INT64_MAX, int64_t
 
 from gcctl._csrc cimport (
     GCCTL_GENERATIONS, GCCTL_HISTOGRAM_BUCKETS, GCCTL_REASON_EMERGENCY, GCCTL_REASON_EXTERNAL,
-    GCCTL_REASON_PRESSURE, GCCTL_REASON_SCHEDULED, GCCTL_REASONS, GCCTL_RING_SIZE,
+    GCCTL_REASON_CONCURRENT, GCCTL_REASON_SCHEDULED, GCCTL_REASONS, GCCTL_RING_SIZE,
     GCCTL_SLOT_RECYCLE, GCCTL_SLOT_REPORT, GCCTL_SLOTS, gcctl_clock_coarse, gcctl_clock_now,
     gcctl_event, gcctl_recorder, gcctl_recorder_add, gcctl_recorder_clear, gcctl_schedule,
     gcctl_schedule_set, gcctl_schedule_take, gcctl_slot, gcctl_totals, gcctl_window,
@@ -59,6 +59,8 @@ cdef class Core:
 
     cdef bint active
     cdef bint external
+    cdef bint concurrent
+    cdef bint attending
     cdef int owed  # generation whose turn came while a collection was running, or NONE_DUE
     cdef int64_t failures
     cdef int64_t unmatched_exits
@@ -143,6 +145,7 @@ cdef class Core:
         self.emergency_interval_ns = orders.emergency_interval_ns
         self.look_interval_ns = orders.look_interval_ns
         self.external = orders.external
+        self.concurrent = orders.concurrent
         self.notify = notify
         gcctl_schedule_set(&self.schedule, slots)
         self._clear()
@@ -152,7 +155,7 @@ cdef class Core:
             self.callbacks.append(self.callback)
 
     def stop(self):
-        self.active = False
+        self.active = self.attending = False
         self.act_at = self.look_at = INT64_MAX
         self.notify = None
         cdef Py_ssize_t position = self._position()
@@ -163,13 +166,18 @@ cdef class Core:
         self.joined = False
         return as_left
 
-    def collect(self, int generation, int reason):
+    def collect(self, int generation, int reason, action=None):
         if not 0 <= generation < GCCTL_GENERATIONS or not 0 <= reason < GCCTL_REASONS:
             raise ValueError(f"no such generation or reason: {generation}, {reason}")
-        cdef int64_t collected = self._collect(generation, reason)
+        cdef int64_t collected = self._collect(generation, reason, action)
         if collected != DID_NOT_RUN:
             self._note_long_pause(self._newest())
         return collected
+
+    def attend(self, bint on):
+        self.attending = on
+        if on and self.active:
+            self.act_at = 0
 
     def snapshot(self):
         # Copied first: making the tuples may itself set off a collection, which would be recorded.
@@ -309,6 +317,7 @@ cdef class Core:
         self.unmatched_exits = 0
         self.faults = 0
         self.owed = NONE_DUE
+        self.attending = False
         self.emergency_at = self._now()  # the first may come at once
         self.long_pause.pause_ns = 0
         gcctl_recorder_clear(&self.recorder)
@@ -322,7 +331,7 @@ cdef class Core:
         cdef int generation = self.owed
         cdef int reason = GCCTL_REASON_SCHEDULED
         cdef int candidate
-        self.act_at = self.schedule.nearest
+        self.act_at = 0 if self.attending else self.schedule.nearest
         self.owed = NONE_DUE
         for candidate in range(GCCTL_GENERATIONS):
             if due >> candidate & 1 and candidate > generation:
@@ -335,8 +344,12 @@ cdef class Core:
         cdef bint look = self._time_to_look()
         if look:
             self.look_at = self._now() + self.look_interval_ns
+        cdef bint full = generation == FULL and self.concurrent
         if generation != NONE_DUE:
-            self._collect_at_boundary(generation, reason)
+            self._collect_at_boundary(0 if full else generation, reason)
+            if full and self.owed != NONE_DUE:  # it did not run, and shall be the full one then
+                full = False
+                self.owed = FULL
         if self.long_pause.pause_ns:
             self.tell_long_pause()
         if due >> GCCTL_SLOT_REPORT & 1:
@@ -345,6 +358,10 @@ cdef class Core:
             self._tell("recycle", None)
         if look:
             self._tell("look", None)
+        if full:
+            self._tell("full", None)
+        elif self.attending:
+            self._tell("attend", None)
         return 0
 
     cdef int _tell(self, kind, event) except -1:
@@ -372,7 +389,7 @@ cdef class Core:
         return True
 
     cdef int _collect_at_boundary(self, int generation, int reason) except -1:
-        if self._collect(generation, reason) == DID_NOT_RUN:
+        if self._collect(generation, reason, None) == DID_NOT_RUN:
             self.owed = max(self.owed, generation)
             self.act_at = self.requests + 1
             return 0
@@ -382,13 +399,17 @@ cdef class Core:
             self._tell("long_pause", event_as_tuple(&event))
         return 0
 
-    cdef int64_t _collect(self, int generation, int reason) except? -2:
+    cdef int64_t _collect(self, int generation, int reason, action) except? -2:
         """Collect and record. Finalizers may run any code meanwhile, and let other threads run."""
         cdef gcctl_event event
         cdef int64_t collected = 0
         cdef bint out, watching
-        if self.own_thread != 0 or (self.holds and reason <= GCCTL_REASON_PRESSURE):
+        if self.own_thread != 0 or (self.holds and reason <= GCCTL_REASON_CONCURRENT):
             return DID_NOT_RUN
+        if action is not None:
+            event.time_ns = self._now()
+            if not self._collector_is_free():
+                return DID_NOT_RUN
         # With a callback registered, CPython makes a dict for every collection and calls it twice:
         # 240-420 ns that tell us nothing about a collection of our own. So ours is out of the list
         # meanwhile, where it is the only one. Beside others it saves nothing, and is needed: they
@@ -404,14 +425,17 @@ cdef class Core:
         self.own_seen = False
         self.own_thread = <unsigned long>PyThread_get_thread_ident()
         try:
-            event.time_ns = self._now()
-            collected = self._run_collector(generation)
+            if action is not None:
+                collected = action()
+            else:
+                event.time_ns = self._now()
+                collected = self._run_collector(generation)
             event.pause_ns = self._now() - event.time_ns
         finally:
             self.own_thread = 0
             if out and self.joined and self._position() < 0:
                 self.callbacks.append(self.callback)
-        if watching and not self.own_seen:
+        if watching and not self.own_seen and action is None:
             return DID_NOT_RUN
         self.external_thread = 0  # had its end been hidden from us: it is over, for ours ran
         event.generation = generation

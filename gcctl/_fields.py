@@ -174,6 +174,14 @@ def _policy(value: Any) -> str:
     return value
 
 
+def _choice(names: tuple[str, ...], value: Any) -> str:
+    if type(value) is not str:
+        raise _RejectedError
+    if value.lower() not in names:
+        raise _RejectedError(_hint(value, names))
+    return value.lower()
+
+
 def _or_none(word: str, parse: Callable[[Any], Any], value: Any) -> Any:
     """None is spelt `word` where there is no None: in TOML and in the environment."""
     if value is None or (type(value) is str and value.lower() == word):
@@ -206,6 +214,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(
         ("gen0_every", "gen1_every", "gen2_every", "report_every", "recycle_after_requests"), _COUNT
     ),
+    "full_collection": Kind(partial(_choice, ("stop", "concurrent")), "one of concurrent, stop"),
     "automatic_gc": Kind(partial(_or_none, "leave", _flag), 'true, false, or None ("leave")'),
     "thresholds": Kind(
         partial(_or_none, "leave", _thresholds),

@@ -31,6 +31,9 @@ class ByReason(NamedTuple):
     """After a failing request."""
     pressure: int = 0
     """Because memory was over its limit."""
+    concurrent: int = 0
+    """Steps of concurrent full collections that stop the process: the start (as generation 2), and
+    each slice of the sweep (as generation 0)."""
     requested: int = 0
     """By an explicit call of gcctl: the end of a batch, the final collection."""
     external: int = 0
@@ -55,6 +58,8 @@ class Orders(NamedTuple):
     """Shortest time between two collections for failing requests; -1: none."""
     max_pause_ns: int = (1 << 63) - 1
     """What pause is to be told of: any longer one."""
+    concurrent: bool = False
+    """Whether to tell of full collections that are due, in place of running them."""
     external: bool = True
     """Whether to record the collections that others cause."""
 
@@ -114,11 +119,12 @@ class Snapshot(NamedTuple):
     last_minute: Window
 
 
-Kind = Literal["long_pause", "report", "recycle", "look"]
+Kind = Literal["long_pause", "report", "recycle", "look", "full", "attend"]
 Notify = Callable[[Kind, Event | None], object]
 """What a core calls at a boundary, outside any collection: when one has paused the process for
-longer than allowed (with the event), when a status report or advice to recycle is due, and when it
-is time to look at memory and settings. What it raises is a fault."""
+longer than allowed (with the event), when a status report or advice to recycle is due, when it is
+time to look at memory and settings, when a concurrent full collection is due, and at every boundary
+while somebody attends to one. What it raises is a fault."""
 
 
 class Core(Protocol):
@@ -163,12 +169,17 @@ class Core(Protocol):
     def stop(self) -> bool:
         """Act no more. False when somebody had removed our gc callback meanwhile."""
 
-    def collect(self, generation: int, reason: int) -> int:
+    def collect(self, generation: int, reason: int, action: Callable[[], int] | None = None) -> int:
         """Collect now and record it, for the reason of that index.
 
         Returns the number of unreachable objects found, -1 when a collection already running made
-        it impossible.
+        it impossible. An `action` is run in place of the collection, and must return that number;
+        one of generation 0 before it makes sure that no other is running, and in the compiled core
+        no Python code comes between the two.
         """
+
+    def attend(self, on: bool) -> None:
+        """Tell ("attend") at every boundary, or not any more."""
 
     def snapshot(self) -> Snapshot: ...
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import deque
+from collections.abc import Callable
 from threading import get_ident
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ from gcctl._request import RequestContext, decorate, make_context
 NONE_DUE = -1
 DID_NOT_RUN = -1
 FULL = 2
-SCHEDULED, EMERGENCY, PRESSURE, _, EXTERNAL = range(len(REASONS))
+SCHEDULED, EMERGENCY, _, CONCURRENT, _, EXTERNAL = range(len(REASONS))
 NOT_GIVEN = object()
 
 
@@ -53,6 +54,7 @@ class Core:
         self._unmatched_exits = 0
         self._active = False
         self._external = False
+        self._concurrent = False
         self._notify: Notify | None = None
         self._max_pause_ns = 0
         self._emergency_interval_ns = -1
@@ -100,6 +102,7 @@ class Core:
         self._emergency_interval_ns = orders.emergency_interval_ns
         self._look_interval_ns = orders.look_interval_ns
         self._external = orders.external
+        self._concurrent = orders.concurrent
         self._notify = notify
         self._schedule = Schedule((*orders.every, orders.report_every, orders.recycle_after))
         self._clear()
@@ -109,7 +112,7 @@ class Core:
             self._callbacks.append(self._callback)
 
     def stop(self) -> bool:
-        self._active = False
+        self._active = self._attending = False
         self._act_at = self._look_at = NEVER_DUE
         self._notify = None
         position = self._position()
@@ -119,14 +122,19 @@ class Core:
         self._joined = False
         return as_left
 
-    def collect(self, generation: int, reason: int) -> int:
+    def collect(self, generation: int, reason: int, action: Callable[[], int] | None = None) -> int:
         if not 0 <= generation < GENERATIONS or not 0 <= reason < len(REASONS):
             raise ValueError(f"no such generation or reason: {generation}, {reason}")
-        event = self._collect(generation, reason)
+        event = self._collect(generation, reason, action)
         if event is None:
             return DID_NOT_RUN
         self._note_long_pause(event)
         return event.collected
+
+    def attend(self, on: bool) -> None:
+        self._attending = on
+        if on and self._active:
+            self._act_at = 0
 
     def snapshot(self) -> Snapshot:
         # One that is being recorded is in some of the counters only: then look again. Not for ever:
@@ -243,6 +251,7 @@ class Core:
         self._unmatched_exits = 0
         self._faults = 0
         self._owed = NONE_DUE
+        self._attending = False
         self._emergency_at = self._now()
         self._long_pause = None
         self._last_minute = TheLastMinute()
@@ -261,7 +270,7 @@ class Core:
             return
         *generations, report, recycle = self._schedule.due(request)
         # Another thread may have put a later one; an earlier one only costs a look.
-        self._act_at = self._schedule.nearest(request)
+        self._act_at = 0 if self._attending else self._schedule.nearest(request)
         generation, self._owed = self._owed, NONE_DUE
         for candidate, due in enumerate(generations):
             if due:
@@ -274,8 +283,12 @@ class Core:
         look = self._time_to_look()
         if look:
             self._look_at = self._now() + self._look_interval_ns
+        full = generation == FULL and self._concurrent
         if generation != NONE_DUE:
-            self._collect_at_boundary(generation, reason)
+            self._collect_at_boundary(0 if full else generation, reason)
+            if full and self._owed != NONE_DUE:  # it did not run, and shall be the full one then
+                full = False
+                self._owed = FULL
         self.tell_long_pause()
         if report:
             self._tell("report", None)
@@ -283,6 +296,10 @@ class Core:
             self._tell("recycle", None)
         if look:
             self._tell("look", None)
+        if full:
+            self._tell("full", None)
+        elif self._attending:
+            self._tell("attend", None)
 
     def _tell(self, kind: Kind, event: Event | None) -> None:
         notify = self._notify
@@ -305,7 +322,7 @@ class Core:
         return True
 
     def _collect_at_boundary(self, generation: int, reason: int) -> None:
-        event = self._collect(generation, reason)
+        event = self._collect(generation, reason, None)
         if event is None:
             self._owed = max(self._owed, generation)
             self._act_at = self._requests + 1
@@ -313,13 +330,18 @@ class Core:
         if event.pause_ns > self._max_pause_ns:
             self._tell("long_pause", event)
 
-    def _collect(self, generation: int, reason: int) -> Event | None:
+    def _collect(
+        self, generation: int, reason: int, action: Callable[[], int] | None
+    ) -> Event | None:
         """Collect and record; None when a collection already running made it impossible."""
         callbacks = self._callbacks
         out = False  # our callback is out of the list by our own hand
         me = get_ident()
+        time_ns = self._now() if action is not None else 0
+        if action is not None and not self._collector_is_free():
+            return None
         # With the next assignment one step: nothing is called in between.
-        if self._own_thread or (self._holds and reason <= PRESSURE):
+        if self._own_thread or (self._holds and reason <= CONCURRENT):
             return None
         self._own_thread = me
         try:
@@ -328,9 +350,12 @@ class Core:
             if watching and len(callbacks) == 1 and not self._external_thread:
                 out, watching = True, False
                 callbacks.pop()
-            self._own_seen = False
-            time_ns = self._now()
-            collected = self._run_collector(generation)
+            self._own_seen = action is not None  # else our callback tells
+            if action is not None:
+                collected = action()
+            else:
+                time_ns = self._now()
+                collected = self._run_collector(generation)
             pause_ns = self._now() - time_ns
         finally:
             self._own_thread = 0

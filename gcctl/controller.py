@@ -15,6 +15,7 @@ from gcctl.alerts import Alert, AlertKind
 from gcctl.batches import batches
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
+from gcctl.concurrent import concurrent
 from gcctl.config import Config
 from gcctl.limits import limit_for, rss_bytes
 from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
@@ -26,6 +27,7 @@ from gcctl.units import size
 logger = logging.getLogger("gcctl")
 
 FULL = 2
+SCHEDULED = REASONS.index("scheduled")
 PRESSURE = REASONS.index("pressure")
 REQUESTED = REASONS.index("requested")
 
@@ -102,6 +104,7 @@ class Controller:
             **self._monitor.counters(now, pressure.used() if pressure else None),
             policy=self.config.policy,
             implementation=self._core.implementation,
+            concurrent=concurrent.stats,
             rss_bytes=rss,
             high_memory=pressure.high if pressure else False,
             high_memory_events=pressure.entries if pressure else 0,
@@ -195,6 +198,7 @@ class Controller:
                 for warning in self._pressure.doubts():
                     logger.warning("%s", warning)
         batches.installed(self.check_memory if self._pressure else None, config.check_interval)
+        concurrent.installed(config.max_pause_ns)
 
     def _orders(self) -> Orders:
         config = self.config
@@ -212,12 +216,14 @@ class Controller:
             emergency_interval_ns=-1 if emergency is None else emergency,
             look_interval_ns=config.check_interval_ns if look or config.recycle_above else -1,
             max_pause_ns=config.max_pause_ns,
+            concurrent=config.full_collection == "concurrent",
             external=config.monitoring,
         )
 
     def _finish(self) -> None:
         """The last collection and the last statistics."""
         batches.uninstalled()
+        concurrent.uninstalled()
         collected = 0
         if self.config.final_collection:
             collected = self._core.collect(FULL, REQUESTED)
@@ -234,6 +240,7 @@ class Controller:
         if self._watch is not None:
             self._watch.end()
         batches.uninstalled()
+        concurrent.uninstalled()
         if not self._core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
         for drift in self._rollback.undo():
@@ -265,6 +272,10 @@ class Controller:
     def _notify(self, kind: Kind, event: Event | None) -> None:
         if kind == "report":
             logger.info("%s", reporting.line(self.stats()))
+        elif kind == "attend":
+            concurrent.attend()
+        elif kind == "full":
+            concurrent.start(SCHEDULED)
         elif kind == "recycle":
             served = f"{self._core.snapshot().requests:,} requests served"
             self._recycling.advise("requests", served)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 import psutil
@@ -121,6 +122,17 @@ def _machine() -> Any:
         return psutil.virtual_memory()
     except (psutil.Error, OSError, RuntimeError):
         return None
+
+
+def available_bytes(groups: MemoryGroups) -> int:
+    """What can still be had: from the machine, and from the control groups that limit us. Where
+    nothing can be found out, as much as one likes."""
+    memory = _machine()
+    free = [memory.available] if memory is not None else []
+    for group in groups.groups:
+        with suppress(OSError, ValueError):
+            free.append(group.limit_bytes - group.used_bytes())
+    return min(free, default=2**62)
 
 
 def machine_bytes() -> int:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from gcctl import histogram
 from gcctl._protocol import ByReason, Event, GenerationTotals, Snapshot
 from gcctl.alerts import Alert, AlertCounts, Alerts
+from gcctl.concurrent import ConcurrentStats
 from gcctl.limits import Used
 from gcctl.pressure import MemoryEvent
 from gcctl.recycling import RecycleAdvice
@@ -95,6 +96,8 @@ class Stats(CollectionStats):
     collections_by_reason: ByReason = ByReason()  # noqa: RUF009 (immutable)
     """Why they ran: scheduled, emergency, pressure, requested (by a call of gcctl), external
     (automatic GC, or somebody else's `gc.collect()`; with `monitoring` only)."""
+    concurrent: ConcurrentStats = ConcurrentStats()  # noqa: RUF009 (immutable)
+    """Concurrent full collections, and what their children took."""
     last_minute: MinuteStats = MinuteStats()
     rss_bytes: int = 0
     """Resident set size of the process now; 0 where the system does not tell."""
@@ -134,10 +137,12 @@ class Stats(CollectionStats):
         return self.pause_total_ns / self.elapsed_ns if self.elapsed_ns else 0.0
 
     @property
-    def pause_cpu_share(self) -> float:
-        """Pauses as a share of the process's CPU time. A pause is measured by the wall clock, so on
-        a busy machine this reads high."""
-        return self.pause_total_ns / self.cpu_ns if self.cpu_ns else 0.0
+    def gc_cpu_share(self) -> float:
+        """Pauses, and the CPU time of concurrent collections' children, as a share of all the CPU
+        time, theirs included. A pause is measured by the wall clock, so on a busy machine this
+        reads high."""
+        gc_ns = self.pause_total_ns + self.concurrent.child_cpu_ns
+        return gc_ns / (self.cpu_ns + self.concurrent.child_cpu_ns) if self.cpu_ns else 0.0
 
 
 def collection_counters(generations: tuple[GenerationTotals, ...]) -> dict[str, Any]:

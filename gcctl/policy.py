@@ -32,6 +32,10 @@ class Values:
     gen2_every: int | None
     """Requests between two full collections; None: never."""
 
+    full_collection: str
+    """How full collections run: "stop", or "concurrent" (beside the process, where that is
+    possible)."""
+
     automatic_gc: bool | None
     """CPython's own triggering while installed: True on, False off, None left as found."""
 
@@ -105,6 +109,7 @@ _PRODUCTION = Preset(
     gen0_every=1,
     gen1_every=10,
     gen2_every=100,
+    full_collection="stop",
     automatic_gc=False,
     thresholds=None,
     max_pause=0.010,

@@ -14,6 +14,7 @@ from gcctl._fields import shown
 from gcctl._impl import core
 from gcctl._protocol import Event
 from gcctl.collectors import COLLECTOR
+from gcctl.concurrent import ConcurrentStats
 from gcctl.config import Config
 from gcctl.monitor import CollectionStats, Stats
 from gcctl.settings import Settings
@@ -97,7 +98,8 @@ def _counts(counts: Iterable[tuple[str, int]]) -> str:
 
 def _overview(stats: Stats) -> list[str]:
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    by_reason = _counts(stats.collections_by_reason._asdict().items())
+    reasons = stats.collections_by_reason._asdict().items()
+    by_reason = _counts((name, count) for name, count in reasons if count)
     settings = Settings.current()
     return _labelled(
         [
@@ -109,18 +111,37 @@ def _overview(stats: Stats) -> list[str]:
                 "requests",
                 f"{stats.requests:,}, {stats.failures:,} failed, {stats.in_flight:,} in flight",
             ),
-            ("collections", f"{stats.collections:,}: {by_reason}"),
+            ("collections", f"{stats.collections:,}" + (by_reason and f": {by_reason}")),
             (
                 "GC share",
                 f"{_percent(stats.pause_share)} of {duration(stats.elapsed_ns)} elapsed, "
-                f"{_percent(stats.pause_cpu_share)} of {duration(stats.cpu_ns)} of CPU time",
+                f"{_percent(stats.gc_cpu_share)} of {duration(stats.cpu_ns)} of CPU time",
             ),
+            *_concurrent(stats.concurrent),
             (
                 "automatic GC",
                 f"{'on' if settings.enabled else 'off'}, thresholds {settings.thresholds}",
             ),
         ]
     )
+
+
+def _concurrent(stats: ConcurrentStats) -> list[tuple[str, str]]:
+    if not stats.started and not stats.fallbacks:
+        return []
+    return [
+        (
+            "concurrent",
+            f"{stats.started:,} full collections, {stats.void:,} void, "
+            f"{stats.fallbacks:,} more stopped the world; {stats.objects_collected:,} objects",
+        ),
+        (
+            "",
+            f"longest start {duration(stats.start_pause_max_ns)}, "
+            f"slice {duration(stats.sweep_pause_max_ns)}; "
+            f"children {duration(stats.child_cpu_ns)} CPU, {size(stats.child_memory_bytes)}",
+        ),
+    ]
 
 
 def _pauses(stats: Stats) -> list[str]:

@@ -16,10 +16,19 @@ PACKAGE = Path(gcctl.__file__).parent
 # From the bottom up: a module may import those of its own layer and of the layers before it.
 LAYERS = [
     {"errors", "histogram", "units", "_protocol", "policy"},
-    {"_request", "_pyrecorder", "_fields", "automatic", "cgroup", "collectors", "delivery"},
-    {"_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},
+    {
+        "_request",
+        "_pyrecorder",
+        "_fields",
+        "automatic",
+        "cgroup",
+        "collectors",
+        "cycles",
+        "delivery",
+    },
+    {"_concurrent", "_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},
     {"_impl", "fork", "pressure", "alerts", "recycling"},
-    {"batches", "boundary", "monitor"},
+    {"batches", "boundary", "concurrent", "monitor"},
     {"reporting", "report_json"},
     {"controller"},
     {"lifecycle"},

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gcctl import histogram
 from gcctl._protocol import REASONS, Core, Event, Orders
 
-SCHEDULED, EMERGENCY, PRESSURE, REQUESTED, EXTERNAL = range(len(REASONS))
+SCHEDULED, EMERGENCY, PRESSURE, CONCURRENT, REQUESTED, EXTERNAL = range(len(REASONS))
 NS = 10**9
 
 
@@ -476,7 +476,7 @@ class TestCallbackList:
         rig.core.tick()
         assert rig.callbacks[position] is passive
         assert len(rig.callbacks) == 2
-        assert rig.core.snapshot().by_reason == (1, 0, 0, 0, 0)
+        assert rig.core.snapshot().by_reason == (1, 0, 0, 0, 0, 0)
 
     def test_stop_tells_when_ours_was_removed(self, rig: Rig) -> None:
         rig.start()

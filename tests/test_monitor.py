@@ -59,12 +59,12 @@ def test_shares_of_elapsed_time_and_of_cpu_time() -> None:
     assert 0 < stats.pause_share < stats.pause_total_ns / 50_000_000
     assert stats.elapsed_ns >= 50_000_000
     assert stats.cpu_ns > 0
-    assert stats.pause_cpu_share == stats.pause_total_ns / stats.cpu_ns
+    assert stats.gc_cpu_share == stats.pause_total_ns / stats.cpu_ns
 
 
 def test_nothing_divided_by_nothing_is_nothing() -> None:
     stats = gcctl.stats()
-    assert stats.pause_share == stats.pause_cpu_share == stats.objects_per_ms == 0
+    assert stats.pause_share == stats.gc_cpu_share == stats.objects_per_ms == 0
     assert stats.pause_mean_ns == stats.pause_percentile_ns(99) == 0
     assert stats.collections_by_generation == (0, 0, 0)
 

@@ -309,7 +309,7 @@ class TestJSON:
         assert_holds(report["stats"], stats)
         assert report["stats"]["collections_by_generation"] == [*stats.collections_by_generation]
         assert report["stats"]["pause_share"] == stats.pause_share
-        assert report["stats"]["pause_cpu_share"] == stats.pause_cpu_share
+        assert report["stats"]["gc_cpu_share"] == stats.gc_cpu_share
         assert_holds(report["events"], last)
         assert_holds(report["config"], config if stats.policy is not None else None)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gcctl import _pycore
-from gcctl._protocol import Core, Orders
+from gcctl._protocol import REASONS, Core, Orders
 
 core_module = pytest.importorskip("gcctl._core", reason="the compiled core is not installed")
 
@@ -92,15 +92,18 @@ few = st.integers(0, 12)
 generations = st.integers(0, 2)
 errors = st.sampled_from([None, ValueError, MemoryError, KeyboardInterrupt, asyncio.CancelledError])
 durations = st.integers(0, 2**40)
+reasons = st.integers(0, len(REASONS) - 1)
 callbacks = st.sampled_from(["passive", "once", "boundary"])
 
 operations: st.SearchStrategy[Operation] = st.one_of(
     st.just(lambda twin: twin.core.enter() is twin.core.request()),
     errors.map(lambda error: lambda twin: twin.core.exit(error, error and error(), None)),
     st.integers(1, 30).map(lambda count: lambda twin: ticks(twin, count)),
-    st.tuples(generations, st.integers(0, 4)).map(
-        lambda what: lambda twin: twin.core.collect(*what)
+    st.tuples(generations, reasons).map(lambda what: lambda twin: twin.core.collect(*what)),
+    st.tuples(generations, reasons).map(
+        lambda what: lambda twin: twin.core.collect(*what, lambda: twin.collect(0))
     ),
+    st.booleans().map(lambda on: lambda twin: twin.core.attend(on)),
     generations.map(lambda generation: lambda twin: twin.collect(generation)),
     generations.map(lambda generation: lambda twin: in_thread(lambda: twin.collect(generation))),
     st.just(lambda twin: twin.core.busy_elsewhere()),
@@ -122,6 +125,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         recycle_after=few,
         look_interval_ns=st.integers(-1, 2**40),
         max_pause_ns=durations,
+        concurrent=st.booleans(),
         external=st.booleans(),
     ).map(lambda orders: lambda twin: twin.core.start(orders, twin.notify)),
 )

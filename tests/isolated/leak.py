@@ -63,6 +63,12 @@ def over_the_limit() -> None:
         gcctl.check_memory()
 
 
+def dropped_concurrently() -> None:
+    gcctl.uninstall()
+    handle = gcctl.collect_concurrently()
+    del handle  # nobody will finish it
+
+
 NOISE = 30
 """Blocks by which caches and free lists of the interpreter differ from round to round. A leak of
 one block per call is several times that in every action."""
@@ -80,6 +86,9 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "report as JSON": (lambda: gcctl.report("json"), 1_000),
     "check_memory": (gcctl.check_memory, 100_000),
     "check_memory over the limit": (over_the_limit, 200),
+    "collect_concurrently": (lambda: gcctl.collect_concurrently().finish(), 200),
+    "collect_concurrently and dropped": (dropped_concurrently, 200),
+    "cycle_profile": (gcctl.cycle_profile, 10_000),
     "should_recycle": (gcctl.should_recycle, 100_000),
     "batch": (batch, 200),
     "batched_gc": (batched, 200),

@@ -1,0 +1,54 @@
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+#include "finder.h"
+
+#include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "cycles.h"
+#include "graph.h"
+
+static size_t answer_bytes(int64_t capacity) {
+    return sizeof(gcctl_answer) + (size_t)capacity * sizeof(uint64_t);
+}
+
+gcctl_answer *gcctl_answer_new(int64_t capacity) {
+    gcctl_answer *answer = mmap(NULL, answer_bytes(capacity), PROT_READ | PROT_WRITE,
+                                MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (answer == MAP_FAILED) {
+        return NULL;
+    }
+    answer->capacity = capacity;
+    return answer;
+}
+
+void gcctl_answer_free(gcctl_answer *answer) {
+    if (answer != NULL) {
+        munmap(answer, answer_bytes(answer->capacity));
+    }
+}
+
+static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, int parent) {
+    static gcctl_graph graph; /* of the child alone */
+    gcctl_child_settle(task->cpu_seconds);
+    PyObject_CallNoArgs(task->unfreeze); /* puts one list behind another */
+    graph.bytes_limit = task->table_bytes;
+    graph.parent = parent;
+    int state = gcctl_graph_answer(&graph, task->lists, answer);
+    atomic_store_explicit(&answer->state, state, memory_order_release);
+    if (state == GCCTL_ANSWER_DONE) {
+        gcctl_cycles_sample(&graph, answer);
+        atomic_store_explicit(&answer->sampled, 1, memory_order_release);
+    }
+    gcctl_child_exit(0);
+}
+
+int gcctl_finder_start(const gcctl_finder_task *task, gcctl_answer *answer) {
+    int parent = (int)getpid();
+    int child = gcctl_child_create();
+    if (child == 0) {
+        find(task, answer, parent);
+    }
+    return child;
+}

@@ -1,0 +1,37 @@
+/* What of the tracked objects nothing reaches: the child's work.
+
+   Only reads the heap that it shares with its parent (each page written to would be copied): the
+   counts of references that CPython's collector keeps in the objects' headers are in a table of its
+   own here. No function of Python is called but tp_traverse. */
+#ifndef GCCTL_GRAPH_H
+#define GCCTL_GRAPH_H
+
+#include <Python.h>
+#include <stdint.h>
+
+#include "answer.h"
+#include "lists.h"
+#include "tracked.h"
+
+typedef struct {
+    gcctl_tracked objects;
+    int32_t *references; /* per object: those that do not come from objects of the set */
+    PyObject **stack;    /* reached, and not gone through yet */
+    size_t depth;
+    uint32_t *component; /* per unreachable object: another one of its component, or itself */
+    uint32_t current;    /* whose referents are being visited */
+    int64_t bytes;       /* of tables, about */
+    int64_t bytes_limit;
+    int parent; /* process ID */
+} gcctl_graph;
+
+/* The whole of it. Returns what is to become answer->state. */
+int gcctl_graph_answer(gcctl_graph *graph, const gcctl_links *lists, gcctl_answer *answer);
+
+/* Its second half: the unreachable objects, component after component, and of which types. */
+int gcctl_components_answer(gcctl_graph *graph, gcctl_answer *answer);
+
+/* A table of so many entries, zeroed; NULL (and why in *error): refused, or over the limit. */
+void *gcctl_graph_table(gcctl_graph *graph, size_t count, size_t entry_bytes, int *error);
+
+#endif

@@ -1,0 +1,221 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
+"""A full collection beside the process: a child finds what is unreachable, this process frees it.
+
+The steps; who takes them when, and what is to be made of it, is decided in gcctl/concurrent.py.
+docs/concurrent.md says why this cannot touch an object that is not there any more.
+
+Thread safety: every function holds the GIL throughout, but for the wait in `close`. One process has
+one object allocator, so there is one `Window` at a time that is open; a second one is refused.
+"""
+
+import gc
+import os
+from _tracemalloc import is_tracing
+
+cimport cython
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from gcctl._csrc cimport (
+    GCCTL_ANSWER_DONE, GCCTL_ANSWER_NONE, GCCTL_OK, gcctl_answer, gcctl_answer_free,
+    gcctl_answer_new, gcctl_answer_state, gcctl_child_kill, gcctl_child_reap, gcctl_child_usage,
+    gcctl_finder_start, gcctl_finder_task, gcctl_freed_close, gcctl_freed_give_up,
+    gcctl_freed_is_incomplete, gcctl_freed_open, gcctl_hook_attach, gcctl_hook_detach,
+    gcctl_hook_is_outermost, gcctl_lists_find, gcctl_sweep, gcctl_sweep_is_alive, gcctl_sweep_move,
+)
+
+
+cdef extern from "Python.h":
+    ctypedef struct PyInterpreterState:
+        pass
+
+    PyInterpreterState *PyInterpreterState_Head()
+    PyInterpreterState *PyInterpreterState_Next(PyInterpreterState *interpreter)
+
+
+cdef extern from "unistd.h" nogil:
+    int usleep(unsigned int microseconds)
+
+
+cdef object gc_collect = gc.collect
+cdef object gc_unfreeze = gc.unfreeze
+
+cdef enum:
+    NO_CHILD = 0
+
+cdef bint window_is_open = False
+
+
+cdef bint alone() noexcept:
+    """Is this the only interpreter of the process?"""
+    return PyInterpreterState_Next(PyInterpreterState_Head()) == NULL
+
+
+@cython.final
+cdef class Window:
+    """The time from the picture that a child is made of to the last of its candidates."""
+
+    cdef gcctl_answer *answer  # shared with the child; NULL: not open
+    cdef object traced  # tracemalloc was on when it was opened
+    cdef int child  # to be waited for; or NO_CHILD
+    cdef gcctl_child_usage usage  # of a child that has ended
+    cdef gcctl_sweep sweep
+
+    def __dealloc__(self):
+        if self.answer != NULL:
+            self._end(kill=True)
+
+    def open(self, int64_t capacity, int64_t table_bytes, int cpu_seconds):
+        """Begin: make the child. No collection may be running.
+
+        `capacity`: candidates there is room for; `table_bytes`, `cpu_seconds`: what the child may
+        use. Raises OSError where the system refuses, RuntimeError where something else does.
+        """
+        global window_is_open
+        if window_is_open or self.answer != NULL:
+            raise RuntimeError("a window is open")
+        if not alone():
+            raise RuntimeError("the process has several interpreters")
+        cdef gcctl_finder_task task
+        task.lists = gcctl_lists_find()
+        if task.lists == NULL:
+            raise RuntimeError("the collector's lists are not where they are expected")
+        task.unfreeze = <PyObject *>gc_unfreeze
+        task.table_bytes = table_bytes
+        task.cpu_seconds = cpu_seconds
+        self.answer = gcctl_answer_new(capacity)
+        if self.answer == NULL:
+            raise MemoryError("no memory for the answer")
+        if gcctl_freed_open() != GCCTL_OK:
+            gcctl_answer_free(self.answer)
+            self.answer = NULL
+            raise MemoryError("no memory for notes of what is freed")
+        window_is_open = True
+        self.sweep = gcctl_sweep(NULL, NULL, 0, 0)
+        self.usage = gcctl_child_usage(0, 0, 0)
+        cdef int child = -1
+        self.traced = is_tracing()
+        if gcctl_hook_attach() == GCCTL_OK:
+            child = gcctl_finder_start(&task, self.answer)
+        else:
+            self._end(kill=False)
+            raise RuntimeError("the object allocator was wrapped by too many others")
+        if child < 0:
+            self._end(kill=False)
+            raise OSError(-child, os.strerror(-child))
+        self.child = child
+        return 0
+
+    def state(self):
+        """The child's answer as in csrc/answer.h; 0: none yet."""
+        return gcctl_answer_state(self.answer) if self.answer != NULL else GCCTL_ANSWER_NONE
+
+    def reaped(self):
+        """Whether the child has ended, and is gone."""
+        if self.child != NO_CHILD and gcctl_child_reap(self.child, &self.usage):
+            self.child = NO_CHILD
+        return self.child == NO_CHILD
+
+    def intact(self):
+        """Whether everything that was freed since the window was opened is known."""
+        # tracemalloc puts back what it found, whoever has come since. That it went and came again
+        # behind a third wrapper would not show in who is outermost.
+        return (self.answer != NULL and gcctl_hook_is_outermost() and is_tracing() is self.traced
+                and not gcctl_freed_is_incomplete() and alone())
+
+    def slice(self, int64_t enough):
+        """Have CPython decide about some `enough` further candidates. No collection may be running.
+        Returns the number of objects it found unreachable; 0 where it is not `intact`."""
+        # From that look to the last object moved no Python code runs, nor any other thread.
+        if not self.intact() or not self._begin_sweep():
+            return 0
+        if gcctl_sweep_move(&self.sweep, enough) == 0:
+            return 0
+        return gc_collect(0)  # in which anything may happen, also to this window
+
+    def left(self):
+        """How many candidates there are still."""
+        return self.sweep.end - self.sweep.next if self._begin_sweep() else 0
+
+    def seen(self):
+        """How many candidates were moved, and how many left out because somebody had freed one of
+        their component."""
+        return self.sweep.moved, self.sweep.dropped
+
+    def steps(self):
+        """Of the answer, once the child has ended: references among some of the unreachable
+        objects, as (from, attribute, to, type, type of the referent); objects are numbers, types
+        places in `types`."""
+        cdef list found = []
+        cdef int64_t index
+        if self._begin_sweep() and self.answer.sampled:
+            for index in range(self.answer.steps):
+                step = &self.answer.step[index]
+                found.append((step.from_, step.attribute.decode("ascii", "replace"), step.to,
+                              step.from_type, step.to_type))
+        return found
+
+    def counts(self):
+        """Of the answer: tracked, unreachable, candidates, components, objects in the largest,
+        bytes of tables."""
+        if self.answer == NULL:
+            return 0, 0, 0, 0, 0, 0
+        return (self.answer.tracked, self.answer.unreachable, self.answer.candidates,
+                self.answer.components, self.answer.largest_component, self.answer.table_bytes)
+
+    def types(self):
+        """Of the answer: for each type of unreachable object its name, number of objects, and the
+        type itself where it is still there; and the number of objects of further types."""
+        cdef list found = []
+        cdef int64_t index
+        if not self._begin_sweep():
+            return [], 0
+        for index in range(self.answer.types):
+            count = &self.answer.type[index]
+            example = None
+            if self.intact() and gcctl_sweep_is_alive(count.example):
+                example = type(<object><PyObject *>count.example)
+            found.append((count.name.decode("utf-8", "replace"), count.objects, example))
+        return found, self.answer.untyped
+
+    def usage_of_child(self):
+        """Of a child that was reaped: CPU time in nanoseconds, memory in bytes, wait status."""
+        return self.usage.cpu_ns, self.usage.memory_bytes, self.usage.status
+
+    def close(self):
+        """End it: the allocator as it was, the child gone."""
+        if self.answer != NULL:
+            self._end(kill=True)
+
+    def after_fork(self):
+        """In a forked process, whose child it is not."""
+        self.child = NO_CHILD
+        if self.answer != NULL:
+            self._end(kill=False)
+
+    cdef bint _begin_sweep(self):
+        """Whether there is an answer to sweep by."""
+        if self.answer == NULL or gcctl_answer_state(self.answer) != GCCTL_ANSWER_DONE:
+            return False
+        if self.sweep.next == NULL:
+            self.sweep.next = &self.answer.candidate[0]
+            self.sweep.end = self.sweep.next + self.answer.candidates
+        return True
+
+    cdef void _end(self, bint kill):
+        global window_is_open
+        # Interpreters that have a GIL of their own may be in the middle of a call to the allocator.
+        if alone():
+            gcctl_hook_detach()
+            gcctl_freed_close()
+        else:
+            gcctl_freed_give_up()
+        if kill and self.child != NO_CHILD:
+            gcctl_child_kill(self.child)
+            with nogil:
+                while not gcctl_child_reap(self.child, &self.usage):
+                    usleep(200)
+            self.child = NO_CHILD
+        gcctl_answer_free(self.answer)
+        self.answer = NULL
+        window_is_open = False

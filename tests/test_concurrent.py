@@ -1,0 +1,297 @@
+"""Concurrent full collections through their public doors: what is freed, when, and what is told."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import threading
+import tracemalloc
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from processes import wait_until
+
+import gcctl
+from gcctl import _impl
+from gcctl.collectors import COLLECTOR
+
+try:
+    import gcctl._concurrent
+except ImportError:
+    CAN_BE = False
+else:
+    CAN_BE = _impl.core.implementation == "c" and COLLECTOR == "generational"
+
+concurrent_only = pytest.mark.skipif(
+    not CAN_BE, reason="this interpreter, system or twin has no concurrent collections"
+)
+else_only = pytest.mark.skipif(CAN_BE, reason="here they are concurrent")
+
+
+class Node:
+    """Something that only the garbage collector can free."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture(autouse=True)
+def nothing_running() -> Iterator[None]:
+    yield
+    gcctl.collect_concurrently().finish()
+
+
+def old_garbage(count: int = 1) -> list[weakref.ref[Node]]:
+    """Unreachable objects that no collection but a full one finds."""
+    nodes = [Node() for _ in range(count)]
+    refs = [weakref.ref(node) for node in nodes]
+    gc.collect()
+    del nodes
+    return refs
+
+
+def dead(refs: list[weakref.ref[Node]]) -> int:
+    return sum(ref() is None for ref in refs)
+
+
+def child_of_this_process() -> int:
+    """The process that looks for garbage, which has no exit signal."""
+    children = [
+        int(child)
+        for task in os.listdir("/proc/self/task")
+        for child in Path(f"/proc/self/task/{task}/children").read_text().split()
+    ]
+    (child,) = children
+    return child
+
+
+@concurrent_only
+class TestHandle:
+    def test_finish_collects_what_is_unreachable(self) -> None:
+        refs = old_garbage(1000)
+        handle = gcctl.collect_concurrently()
+        assert handle.outcome is None
+        assert dead(refs) == 0
+        assert handle.finish() >= 1000
+        assert dead(refs) == 1000
+        assert handle.outcome == "collected"
+        assert handle.ready
+
+    def test_finish_may_be_called_again(self) -> None:
+        old_garbage(10)
+        handle = gcctl.collect_concurrently()
+        assert handle.finish() == handle.finish() >= 10
+
+    def test_it_becomes_ready_by_itself(self) -> None:
+        handle = gcctl.collect_concurrently()
+        wait_until(lambda: handle.ready)
+        assert handle.outcome is None
+
+    def test_a_second_start_returns_the_one_that_runs(self) -> None:
+        handle = gcctl.collect_concurrently()
+        assert gcctl.collect_concurrently() is handle
+        handle.finish()
+        assert gcctl.collect_concurrently() is not handle
+
+    def test_frozen_garbage_is_collected_and_the_rest_stays_frozen(self) -> None:
+        refs = old_garbage(100)
+        kept = [Node() for _ in range(100)]
+        gc.freeze()
+        try:
+            frozen = gc.get_freeze_count()
+            gcctl.collect_concurrently().finish()
+            assert dead(refs) == 100
+            assert gc.get_freeze_count() > frozen / 2
+        finally:
+            gc.unfreeze()
+        assert len(kept) == 100
+
+    def test_one_that_nobody_holds_ends(self) -> None:
+        handle = gcctl.collect_concurrently()
+        child = child_of_this_process()
+        del handle
+        assert not Path(f"/proc/{child}").exists()
+
+    def test_what_it_took_is_measured(self) -> None:
+        old_garbage(5_000)
+        handle = gcctl.collect_concurrently()
+        handle.finish()
+        run = handle.measured
+        assert run.tracked_objects > run.unreachable >= run.candidates >= 5_000
+        assert run.components >= 5_000
+        assert run.objects_collected >= 5_000
+        assert 0 < run.start_pause_ns < run.answer_ns
+        assert 0 < run.sweep_pause_max_ns <= run.sweep_total_ns
+        assert run.slices > 1
+        assert run.child_cpu_ns > 0
+        assert run.table_bytes > 0
+
+
+@concurrent_only
+class TestBoundaries:
+    def test_sweep_in_slices(self) -> None:
+        refs = old_garbage(20_000)
+        gcctl.install("off")
+        handle = gcctl.collect_concurrently()
+        wait_until(lambda: handle.ready)
+        assert dead(refs) == 0
+        gcctl.tick()
+        assert 0 < dead(refs) < 20_000
+
+        def outcome() -> str | None:
+            gcctl.tick()
+            return handle.outcome
+
+        wait_until(outcome)
+        assert dead(refs) == 20_000
+        assert gcctl.stats().collections_by_reason.concurrent == handle.measured.slices + 1
+
+    def test_take_it_to_its_end_though_nobody_holds_it(self) -> None:
+        refs = old_garbage(10)
+        gcctl.install("off")
+        gcctl.collect_concurrently()
+
+        def collected() -> int:
+            gcctl.tick()
+            return gcctl.stats().concurrent.collected
+
+        wait_until(collected)
+        assert dead(refs) == 10
+
+    @pytest.mark.parametrize("policy", ["instagram", "production", "conservative"])
+    def test_full_collections_of_presets(self, policy: str) -> None:
+        refs = old_garbage(10)
+        gcctl.install(policy, full_collection="concurrent", gen2_every=5, max_pause="1h")
+        for _ in range(4):
+            gcctl.tick()
+        assert gcctl.stats().concurrent.started == 0
+        gcctl.tick()
+        assert gcctl.stats().concurrent.started == 1
+        handle = gcctl.collect_concurrently()
+        handle.finish()
+        assert dead(refs) == 10
+        stats = gcctl.stats()
+        assert stats.concurrent.collected == 1
+        assert stats.concurrent.objects_collected >= 10
+        assert stats.collections_by_generation[2] == 1
+
+    def test_without_it_presets_stop_the_world(self) -> None:
+        gcctl.install("instagram", gen2_every=1)
+        gcctl.tick()
+        stats = gcctl.stats()
+        assert stats.concurrent == gcctl.ConcurrentStats()
+        assert stats.collections_by_reason.scheduled == 1
+
+
+@concurrent_only
+class TestVoid:
+    """Nothing is freed, and everything is as before."""
+
+    def check(self, spoil: Callable[[], object], reason: str) -> None:
+        refs = old_garbage(10)
+        handle = gcctl.collect_concurrently()
+        spoil()
+        handle.finish()
+        assert handle.outcome == f"void: {reason}"
+        assert handle.ready
+        again = gcctl.collect_concurrently()
+        again.finish()
+        assert again.outcome == "collected"
+        assert dead(refs) == 10
+
+    def test_by_another_full_collection(self) -> None:
+        self.check(gc.collect, "another full collection came in between")
+
+    def test_by_tracemalloc_started(self) -> None:
+        try:
+            self.check(tracemalloc.start, "the object allocator was replaced in the meantime")
+        finally:
+            tracemalloc.stop()
+
+    def test_by_tracemalloc_stopped(self) -> None:
+        tracemalloc.start()
+        self.check(tracemalloc.stop, "the object allocator was replaced in the meantime")
+
+    def test_by_the_death_of_the_child(self) -> None:
+        kept = [[] for _ in range(300_000)]  # type: ignore[var-annotated] # it has to go through
+        self.check(
+            lambda: os.kill(child_of_this_process(), signal.SIGKILL),
+            "the child was ended by SIGKILL",
+        )
+        del kept
+
+    def test_by_uninstalling(self) -> None:
+        gcctl.install("off")
+        handle = gcctl.collect_concurrently()
+        gcctl.uninstall()
+        assert handle.outcome == "void: gcctl was uninstalled"
+
+
+@concurrent_only
+class TestTogether:
+    def test_a_thread_that_ends_leaves_it_running(self) -> None:
+        handles = []
+        refs = old_garbage(10)
+        thread = threading.Thread(target=lambda: handles.append(gcctl.collect_concurrently()))
+        thread.start()
+        thread.join()
+        handles[0].finish()
+        assert dead(refs) == 10
+
+    def test_several_threads_finish_it(self) -> None:
+        refs = old_garbage(5_000)
+        handle = gcctl.collect_concurrently()
+        answers: list[int] = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(handle.finish())) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert dead(refs) == 5_000
+        assert len(set(answers)) == 1
+
+    def test_a_finalizer_that_starts_one_and_finishes_it(self) -> None:
+        seen: list[object] = []
+
+        class Curious(Node):
+            def __del__(self) -> None:
+                again = gcctl.collect_concurrently()
+                seen.append((again is handle, again.finish() >= 0))
+
+        curious = Curious()
+        gc.collect()
+        del curious
+        handle = gcctl.collect_concurrently()
+        handle.finish()
+        assert seen == [(True, True)]
+
+    def test_the_live_heap_stays_as_it_is(self) -> None:
+        kept = {number: [Node(), number] for number in range(10_000)}
+        old_garbage(10_000)
+        handle = gcctl.collect_concurrently()
+        for number in range(0, 10_000, 2):
+            kept[number] = [Node(), number]
+        handle.finish()
+        assert all(node.me is node and n == number for number, (node, n) in kept.items())  # type: ignore[attr-defined]
+
+
+@else_only
+def test_elsewhere_the_world_is_stopped_which_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refs = old_garbage(10)
+    handle = gcctl.collect_concurrently()
+    assert dead(refs) == 10
+    assert handle.finish() >= 10
+    assert handle.ready
+    assert handle.outcome is not None
+    assert handle.outcome.startswith("fallback: concurrent collections ")
+    with caplog.at_level(logging.WARNING, "gcctl"):
+        gcctl.collect_concurrently()
+    assert caplog.text == ""
