@@ -337,9 +337,13 @@ class Core:
         callbacks = self._callbacks
         out = False  # our callback is out of the list by our own hand
         me = get_ident()
-        time_ns = self._now() if action is not None else 0
-        if action is not None and not self._collector_is_free():
-            return None
+        time_ns = 0
+        if action is not None:
+            if self._own_thread or (self._holds and reason <= CONCURRENT):
+                return None
+            time_ns = self._now()
+            if not self._collector_is_free():
+                return None
         # With the next assignment one step: nothing is called in between.
         if self._own_thread or (self._holds and reason <= CONCURRENT):
             return None

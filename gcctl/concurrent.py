@@ -12,6 +12,7 @@ import os
 import signal
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -59,6 +60,12 @@ have copied."""
 FASTEST_NS_PER_OBJECT = 60
 """What a stop-the-world full collection takes at least, per tracked object."""
 
+SHORT_START_NS = 10_000_000
+"""A start that is expected to stop the process for less than this is not compared with anything."""
+
+STARTS_KEPT = 4
+"""Of so many starts the fastest tells what the next one is expected to take."""
+
 # What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/answer.h.
 DONE = 1
 REFUSALS = (
@@ -95,7 +102,7 @@ class ConcurrentRun(NamedTuple):
     largest_component: int = 0
     """Objects."""
     objects_collected: int = 0
-    """Unreachable objects that CPython found in the sweep; in a fallback, in the full collection."""
+    """Unreachable objects found by CPython, in the sweep or where the world was stopped instead."""
     child_cpu_ns: int = 0
     child_memory_bytes: int = 0
     """Memory that existed because of the child: its tables, and copies that its own writing caused;
@@ -330,7 +337,7 @@ class Concurrent:
         self._stats = ConcurrentStats()
         # Of the last collections, for what the next ones are expected to take.
         self._tracked = 0
-        self._start_ns_per_byte = 0.0
+        self._start_ns_per_byte: deque[float] = deque(maxlen=STARTS_KEPT)
         self._stop_ns = 0
 
     @property
@@ -358,7 +365,7 @@ class Concurrent:
             self._running = None
             self._fall_back(handle, why, reason)
             return handle
-        self._start_ns_per_byte = handle.measured.start_pause_ns / max(rss, 1)
+        self._start_ns_per_byte.append(handle.measured.start_pause_ns / max(rss, 1))
         self._stats = self._stats._replace(
             started=self._stats.started + 1,
             start_pause_max_ns=max(self._stats.start_pause_max_ns, handle.measured.start_pause_ns),
@@ -427,8 +434,9 @@ class Concurrent:
 
     def _doubt(self, rss: int) -> str:
         """Why it had better not be concurrent this time; or ""."""
+        start_ns = rss * min(self._start_ns_per_byte, default=0)
         stop_ns = self._stop_ns or self._tracked * FASTEST_NS_PER_OBJECT
-        if stop_ns and rss * self._start_ns_per_byte > stop_ns:
+        if stop_ns and start_ns > max(stop_ns, SHORT_START_NS):
             return "making the child would take longer than to stop the world"
         if self._groups is None:
             self._groups = MemoryGroups()

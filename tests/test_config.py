@@ -63,6 +63,7 @@ heights = st.integers(0, 2**31 - 1)
 SPELLINGS: dict[str, st.SearchStrategy[Any]] = {
     "policy": st.sampled_from(sorted(PRESETS)),
     **dict.fromkeys(COUNTS, counts),
+    "full_collection": st.sampled_from(["stop", "concurrent", "Stop", "CONCURRENT"]),
     "automatic_gc": st.none() | st.just("leave") | flags,
     "thresholds": st.none()
     | st.just("leave")
@@ -271,6 +272,7 @@ BAD: dict[str, list[Any]] = {
     "recycle_above": [*BAD_SIZES, "80%", "100 %", 0.5, "never"],
     "recycle_jitter": [*BAD_SHARES, False, float("nan"), float("inf"), "100.1%", "10B"],
     "final_collection": [None, 1, "maybe", "leave", ""],
+    "full_collection": [None, 1, True, "", "concurent", "none", b"stop"],
     "monitoring": [None, 0, "2", "", []],
 }
 
