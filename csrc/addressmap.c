@@ -56,6 +56,17 @@ void *gcctl_addressmap_make_leaf(gcctl_addressmap *map, uintptr_t address) {
         gcctl_pages_free(leaf, map->leaf_bytes); /* another thread was first */
         return found;
     }
+    map->number[index] = number;
     atomic_store(&map->leaf[index], leaf);
     return leaf;
+}
+
+size_t gcctl_addressmap_next(const gcctl_addressmap *map, size_t number) {
+    size_t lowest = gcctl_addressmap_roots();
+    for (int index = 0; index < atomic_load(&map->leaves) && index < GCCTL_LEAVES; index++) {
+        if (number <= map->number[index] && map->number[index] < lowest) {
+            lowest = map->number[index];
+        }
+    }
+    return lowest;
 }

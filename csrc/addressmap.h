@@ -21,8 +21,9 @@ enum {
 typedef struct {
     _Atomic(void *) *root; /* owned; NULL: not open */
     size_t leaf_bytes;
-    atomic_int leaves;                  /* those that were made, or being made */
+    atomic_int leaves;                  /* that were made, or are being made */
     _Atomic(void *) leaf[GCCTL_LEAVES]; /* owned; NULL while it is being made */
+    size_t number[GCCTL_LEAVES];        /* of each one's GiB */
     atomic_bool incomplete; /* a leaf could not be had: what was to be noted there is lost */
 } gcctl_addressmap;
 
@@ -46,6 +47,10 @@ static inline void *gcctl_addressmap_leaf(const gcctl_addressmap *map, uintptr_t
     }
     return atomic_load_explicit(&map->root[number], memory_order_acquire);
 }
+
+/* The lowest GiB from `number` on that has a leaf; gcctl_addressmap_roots() where there is none. Not
+   while leaves are being made. */
+size_t gcctl_addressmap_next(const gcctl_addressmap *map, size_t number);
 
 /* Memory of the system's own, zeroed, a page of which exists when it is touched; NULL: refused. */
 void *gcctl_pages(size_t bytes);

@@ -69,6 +69,27 @@ bool gcctl_child_has_parent(int parent) {
     return getppid() == parent;
 }
 
+int64_t gcctl_child_own_memory(void) {
+    static char text[4096]; /* of the child alone */
+    int file = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+    if (file >= 0) {
+        close(file);
+    }
+    static const char name[] = "Private_Dirty:";
+    const char *found = length > 0 ? strstr(text, name) : NULL;
+    if (found == NULL) {
+        return -1;
+    }
+    int64_t kib = 0;
+    for (found += sizeof name - 1; *found == ' '; found++) {
+    }
+    for (; '0' <= *found && *found <= '9'; found++) {
+        kib = kib * 10 + (*found - '0');
+    }
+    return kib * 1024;
+}
+
 _Noreturn void gcctl_child_exit(int status) {
     for (;;) {
         syscall(SYS_exit_group, status);
@@ -89,7 +110,6 @@ bool gcctl_child_reap(int child, gcctl_child_usage *usage) {
     usage->status = status;
     usage->cpu_ns = ((int64_t)used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000000 +
                     ((int64_t)used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000;
-    usage->memory_bytes = (int64_t)used.ru_minflt * sysconf(_SC_PAGESIZE);
     return true;
 }
 

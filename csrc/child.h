@@ -8,9 +8,8 @@
 #include <stdint.h>
 
 typedef struct {
-    int64_t cpu_ns;       /* user and system time */
-    int64_t memory_bytes; /* pages it had to have made for it: its own, and copies of shared ones */
-    int status;           /* as of waitpid() */
+    int64_t cpu_ns; /* user and system time */
+    int status;     /* as of waitpid() */
 } gcctl_child_usage;
 
 /* In the parent the child's process ID, or -errno; 0 in the child. All signals are blocked in the
@@ -24,6 +23,10 @@ void gcctl_child_settle(int cpu_seconds);
 /* In the child: is the process that made it still there? (Its thread may have ended, which is why
    this is not PR_SET_PDEATHSIG: that would follow the thread.) */
 bool gcctl_child_has_parent(int parent);
+
+/* In the child: bytes that are its own and not shared with the parent, from /proc/self/smaps_rollup;
+   -1 where the kernel does not tell. Takes some 10 ms per GB resident. */
+int64_t gcctl_child_own_memory(void);
 
 /* In the child: the end, without anything that exit() does. */
 _Noreturn void gcctl_child_exit(int status);

@@ -39,6 +39,7 @@ static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, 
     atomic_store_explicit(&answer->state, state, memory_order_release);
     if (state == GCCTL_ANSWER_DONE) {
         gcctl_cycles_sample(&graph, answer);
+        answer->memory_bytes = gcctl_child_own_memory();
         atomic_store_explicit(&answer->sampled, 1, memory_order_release);
     }
     gcctl_child_exit(0);

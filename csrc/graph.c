@@ -41,23 +41,63 @@ static int32_t references_to(PyObject *object) {
     return counts ? (int32_t)count : MANY;
 }
 
+static void subtract_now(gcctl_graph *graph, uintptr_t object) {
+    gcctl_member member;
+    if (object == 0 || !gcctl_tracked_find(&graph->objects, object, &member)) {
+        return;
+    }
+    uint32_t number = gcctl_member_number(&member);
+    __builtin_prefetch(&graph->references[number], 1);
+    uintptr_t oldest = gcctl_fetching_exchange(&graph->counts, (uintptr_t)number + 1);
+    if (oldest != 0) {
+        graph->references[oldest - 1]--;
+    }
+}
+
+/* Starts to fetch the region of an object that is referred to. Returns the object whose region is
+   there by now, or 0. */
+static uintptr_t fetch_region(gcctl_graph *graph, PyObject *object) {
+    gcctl_region *region = gcctl_tracked_region_of(&graph->objects, (uintptr_t)object);
+    if (region == NULL) {
+        return 0;
+    }
+    __builtin_prefetch(region, 1);
+    return gcctl_fetching_exchange(&graph->regions, (uintptr_t)object);
+}
+
 static int subtract(PyObject *object, void *context) {
     gcctl_graph *graph = context;
-    gcctl_member member;
-    if (gcctl_tracked_find(&graph->objects, (uintptr_t)object, &member)) {
-        graph->references[gcctl_member_number(&member)]--;
-    }
+    subtract_now(graph, fetch_region(graph, object));
     return 0;
+}
+
+static void subtract_rest(gcctl_graph *graph) {
+    for (int turn = 0; turn < GCCTL_FETCHING; turn++) {
+        subtract_now(graph, gcctl_fetching_exchange(&graph->regions, 0));
+    }
+    for (int turn = 0; turn < GCCTL_FETCHING; turn++) {
+        uintptr_t number = gcctl_fetching_exchange(&graph->counts, 0);
+        if (number != 0) {
+            graph->references[number - 1]--;
+        }
+    }
+}
+
+static void reach_now(gcctl_graph *graph, uintptr_t object) {
+    gcctl_member member;
+    if (object != 0 && gcctl_tracked_find(&graph->objects, object, &member) &&
+        !(member.region->marked & member.bit)) {
+        member.region->marked |= member.bit;
+        graph->stack[graph->depth++] = (PyObject *)object;
+        if (graph->depth > graph->deepest) {
+            graph->deepest = graph->depth;
+        }
+    }
 }
 
 static int reach(PyObject *object, void *context) {
     gcctl_graph *graph = context;
-    gcctl_member member;
-    if (gcctl_tracked_find(&graph->objects, (uintptr_t)object, &member) &&
-        !(member.region->marked & member.bit)) {
-        member.region->marked |= member.bit;
-        graph->stack[graph->depth++] = object;
-    }
+    reach_now(graph, fetch_region(graph, object));
     return 0;
 }
 
@@ -85,27 +125,47 @@ static int count_references(gcctl_graph *graph) {
             }
         }
     }
+    subtract_rest(graph);
+    return GCCTL_ANSWER_DONE;
+}
+
+/* Goes through what is on the stack, and what is reached from there. */
+static int empty_stack(gcctl_graph *graph) {
+    /* Turns without anything new: after so many all that was being fetched has come out. */
+    for (int idle = 0; idle < 2 * GCCTL_FETCHING; idle++) {
+        if (graph->depth == 0) {
+            reach_now(graph, gcctl_fetching_exchange(&graph->regions, 0));
+        }
+        uintptr_t next = graph->depth > 0 ? (uintptr_t)graph->stack[--graph->depth] : 0;
+        __builtin_prefetch((const void *)next);
+        uintptr_t object = gcctl_fetching_exchange(&graph->reached, next);
+        if (next != 0 || object != 0) {
+            idle = 0;
+        }
+        if (object != 0) {
+            traverse((PyObject *)object, reach, graph);
+            if (is_time_to_look(graph, ++graph->gone_through)) {
+                return GCCTL_ANSWER_PARENT_GONE;
+            }
+        }
+    }
     return GCCTL_ANSWER_DONE;
 }
 
 static int mark(gcctl_graph *graph) {
     gcctl_region *region;
     uint32_t number = 0;
-    uint32_t gone_through = 0;
     for (uintptr_t place = 0; (region = gcctl_tracked_region(&graph->objects, &place)) != NULL;
          place += (uintptr_t)1 << GCCTL_REGION_SHIFT) {
         for (uint64_t rest = region->member; rest != 0; rest &= rest - 1) {
             unsigned bit = (unsigned)__builtin_ctzll(rest);
-            if (graph->references[number++] <= 0) {
-                continue;
+            if (graph->references[number++] > 0) {
+                reach_now(graph, gcctl_region_place(place, bit));
             }
-            reach((PyObject *)gcctl_region_place(place, bit), graph);
-            while (graph->depth > 0) {
-                traverse(graph->stack[--graph->depth], reach, graph);
-                if (is_time_to_look(graph, ++gone_through)) {
-                    return GCCTL_ANSWER_PARENT_GONE;
-                }
-            }
+        }
+        int error = graph->depth > 0 ? empty_stack(graph) : GCCTL_ANSWER_DONE;
+        if (error != GCCTL_ANSWER_DONE) {
+            return error;
         }
     }
     return GCCTL_ANSWER_DONE;
@@ -133,7 +193,11 @@ static int unreachable(gcctl_graph *graph, const gcctl_links *lists) {
         return error != GCCTL_ANSWER_DONE ? error : GCCTL_ANSWER_NO_MEMORY;
     }
     error = count_references(graph);
-    return error == GCCTL_ANSWER_DONE ? mark(graph) : error;
+    if (error == GCCTL_ANSWER_DONE) {
+        error = mark(graph);
+    }
+    graph->bytes += (int64_t)(graph->deepest * sizeof(PyObject *));
+    return error;
 }
 
 int gcctl_graph_answer(gcctl_graph *graph, const gcctl_links *lists, gcctl_answer *answer) {

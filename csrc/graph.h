@@ -13,14 +13,34 @@
 #include "lists.h"
 #include "tracked.h"
 
+/* A queue of what is being fetched from memory: what is put in comes out so many turns later. On an
+   aged heap nearly every reference leads to memory that no cache has. */
+enum { GCCTL_FETCHING = 16 };
+typedef struct {
+    uintptr_t entry[GCCTL_FETCHING]; /* 0: none */
+    unsigned turn;
+} gcctl_fetching;
+
+static inline uintptr_t gcctl_fetching_exchange(gcctl_fetching *queue, uintptr_t entry) {
+    uintptr_t *place = &queue->entry[queue->turn++ % GCCTL_FETCHING];
+    uintptr_t oldest = *place;
+    *place = entry;
+    return oldest;
+}
+
 typedef struct {
     gcctl_tracked objects;
     int32_t *references; /* per object: those that do not come from objects of the set */
     PyObject **stack;    /* reached, and not gone through yet */
     size_t depth;
-    uint32_t *component; /* per unreachable object: another one of its component, or itself */
-    uint32_t current;    /* whose referents are being visited */
-    int64_t bytes;       /* of tables, about */
+    size_t deepest;
+    uint32_t gone_through;
+    gcctl_fetching regions; /* of objects that are referred to */
+    gcctl_fetching counts;  /* numbers of objects whose count is to be changed, plus 1 */
+    gcctl_fetching reached; /* objects from the stack */
+    uint32_t *component;    /* per unreachable object: another one of its component, or itself */
+    uint32_t current;       /* whose referents are being visited */
+    int64_t bytes;          /* of tables, about */
     int64_t bytes_limit;
     int parent; /* process ID */
 } gcctl_graph;

@@ -35,27 +35,28 @@ static size_t chunk_in_use(const gcctl_leaf *leaf, size_t chunk) {
         }
         chunk = (chunk / 64 + 1) * 64;
     }
-    return chunk;
+    return GCCTL_LEAF_CHUNKS;
 }
 
 gcctl_region *gcctl_tracked_region(const gcctl_tracked *set, uintptr_t *address) {
-    size_t number = *address >> GCCTL_LEAF_SHIFT;
     size_t index = (*address >> GCCTL_REGION_SHIFT) % GCCTL_LEAF_REGIONS;
-    for (; number < gcctl_addressmap_roots(); number++, index = 0) {
-        gcctl_leaf *leaf = atomic_load_explicit(&set->map.root[number], memory_order_relaxed);
-        if (leaf == NULL) {
-            continue;
+    gcctl_leaf *leaf = gcctl_addressmap_leaf(&set->map, *address);
+    size_t chunk = leaf == NULL ? GCCTL_LEAF_CHUNKS : chunk_in_use(leaf, index / CHUNK_REGIONS);
+    size_t number = *address >> GCCTL_LEAF_SHIFT;
+    while (chunk == GCCTL_LEAF_CHUNKS) {
+        number = gcctl_addressmap_next(&set->map, number + (leaf != NULL));
+        if (number == gcctl_addressmap_roots()) {
+            return NULL;
         }
-        size_t chunk = chunk_in_use(leaf, index / CHUNK_REGIONS);
-        if (chunk > index / CHUNK_REGIONS) {
-            index = chunk * CHUNK_REGIONS;
-        }
-        if (chunk < GCCTL_LEAF_CHUNKS) {
-            *address = (number << GCCTL_LEAF_SHIFT) | (index << GCCTL_REGION_SHIFT);
-            return &leaf->region[index];
-        }
+        leaf = gcctl_addressmap_leaf(&set->map, number << GCCTL_LEAF_SHIFT);
+        index = 0;
+        chunk = chunk_in_use(leaf, 0);
     }
-    return NULL;
+    if (chunk > index / CHUNK_REGIONS) {
+        index = chunk * CHUNK_REGIONS;
+    }
+    *address = (number << GCCTL_LEAF_SHIFT) | (index << GCCTL_REGION_SHIFT);
+    return &leaf->region[index];
 }
 
 void gcctl_tracked_number(gcctl_tracked *set) {

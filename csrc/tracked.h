@@ -60,14 +60,19 @@ static inline uintptr_t gcctl_region_place(uintptr_t region, unsigned bit) {
     return region + ((uintptr_t)bit << GCCTL_ALIGNMENT_SHIFT);
 }
 
+/* The region that an address is in; NULL when nothing near it is a member. */
+static inline gcctl_region *gcctl_tracked_region_of(const gcctl_tracked *set, uintptr_t object) {
+    gcctl_leaf *leaf = gcctl_addressmap_leaf(&set->map, object);
+    return leaf == NULL ? NULL : &leaf->region[(object >> GCCTL_REGION_SHIFT) % GCCTL_LEAF_REGIONS];
+}
+
 /* The member that an address is, in *member; false when it is none. */
 static inline bool gcctl_tracked_find(const gcctl_tracked *set, uintptr_t object,
                                       gcctl_member *member) {
-    gcctl_leaf *leaf = gcctl_addressmap_leaf(&set->map, object);
-    if (leaf == NULL) {
+    member->region = gcctl_tracked_region_of(set, object);
+    if (member->region == NULL) {
         return false;
     }
-    member->region = &leaf->region[(object >> GCCTL_REGION_SHIFT) % GCCTL_LEAF_REGIONS];
     member->bit = (uint64_t)1 << ((object >> GCCTL_ALIGNMENT_SHIFT) % 64);
     return member->region->member & member->bit;
 }

@@ -92,7 +92,7 @@ cdef class Window:
             raise MemoryError("no memory for notes of what is freed")
         window_is_open = True
         self.sweep = gcctl_sweep(NULL, NULL, 0, 0)
-        self.usage = gcctl_child_usage(0, 0, 0)
+        self.usage = gcctl_child_usage(0, 0)
         cdef int child = -1
         self.traced = is_tracing()
         if gcctl_hook_attach() == GCCTL_OK:
@@ -178,9 +178,15 @@ cdef class Window:
             found.append((count.name.decode("utf-8", "replace"), count.objects, example))
         return found, self.answer.untyped
 
+    def memory_of_child(self):
+        """Once the child has ended: bytes that were its own; 0 where it could not tell."""
+        if self.answer == NULL or not self.answer.sampled:
+            return 0
+        return max(self.answer.memory_bytes, 0)
+
     def usage_of_child(self):
-        """Of a child that was reaped: CPU time in nanoseconds, memory in bytes, wait status."""
-        return self.usage.cpu_ns, self.usage.memory_bytes, self.usage.status
+        """Of a child that was reaped: CPU time in nanoseconds, wait status."""
+        return self.usage.cpu_ns, self.usage.status
 
     def close(self):
         """End it: the allocator as it was, the child gone."""

@@ -128,6 +128,7 @@ cdef extern from "answer.h" nogil:
         int64_t components
         int64_t largest_component
         int64_t table_bytes
+        int64_t memory_bytes
         int64_t types
         int64_t untyped
         gcctl_type_count *type
@@ -142,7 +143,6 @@ cdef extern from "answer.h" nogil:
 cdef extern from "child.h" nogil:
     ctypedef struct gcctl_child_usage:
         int64_t cpu_ns
-        int64_t memory_bytes
         int status
 
     bint gcctl_child_reap(int child, gcctl_child_usage *usage)

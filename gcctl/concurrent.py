@@ -105,8 +105,8 @@ class ConcurrentRun(NamedTuple):
     """Unreachable objects found by CPython, in the sweep or where the world was stopped instead."""
     child_cpu_ns: int = 0
     child_memory_bytes: int = 0
-    """Memory that existed because of the child: its tables, and copies that its own writing caused;
-    at most, for every page is counted that it was the first to touch."""
+    """Memory that was the child's own in the end: its tables, and pages that were copied because it,
+    or this process meanwhile, wrote to them; 0 where it could not tell."""
     table_bytes: int = 0
     """Of these, the tables."""
 
@@ -248,7 +248,7 @@ class ConcurrentCollection:
         self._look_ns = now + LOOK_NS
         # It may have answered and ended since.
         if window.reaped() and not window.state():
-            return f"void: the child {_ended(window.usage_of_child()[2])}"
+            return f"void: the child {_ended(window.usage_of_child()[1])}"
         if now - self._started_ns > CHILD_SECONDS * 10**9:
             return f"void: the child took more than {CHILD_SECONDS} s"
         return self._spoiled()
@@ -297,8 +297,9 @@ class ConcurrentCollection:
         """Everything as it was before."""
         if self._outcome is not None:  # a finalizer in the slice has had it cancelled
             return
+        memory_bytes = self._window.memory_of_child()
         self._window.close()
-        cpu_ns, memory_bytes, _ = self._window.usage_of_child()
+        cpu_ns, _ = self._window.usage_of_child()
         self._run = self._run._replace(child_cpu_ns=cpu_ns, child_memory_bytes=memory_bytes)
         self._outcome = outcome
         self._concurrent.ended(self)
