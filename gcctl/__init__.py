@@ -12,13 +12,8 @@ from gcctl._protocol import ByReason, Event
 from gcctl.alerts import Alert, AlertCounts
 from gcctl.batches import batch, batched_gc
 from gcctl.boundary import request, run_request, tick
-from gcctl.concurrent import (
-    ConcurrentCollection,
-    ConcurrentRun,
-    ConcurrentStats,
-    collect_concurrently,
-    cycle_profile,
-)
+from gcctl.concurrent import ConcurrentStats, collect_concurrently, cycle_profile
+from gcctl.concurrent_run import ConcurrentCollection, ConcurrentRun
 from gcctl.config import Config
 from gcctl.controller import Controller
 from gcctl.cycles import CyclePath, CycleProfile, CycleType

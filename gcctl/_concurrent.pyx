@@ -40,8 +40,11 @@ cdef extern from "unistd.h" nogil:
 cdef object gc_collect = gc.collect
 cdef object gc_unfreeze = gc.unfreeze
 
+cdef object gc_get_stats = gc.get_stats
+
 cdef enum:
     NO_CHILD = 0
+    DID_NOT_RUN = -1
 
 cdef bint window_is_open = False
 
@@ -49,6 +52,20 @@ cdef bint window_is_open = False
 cdef bint alone() noexcept:
     """Is this the only interpreter of the process?"""
     return PyInterpreterState_Next(PyInterpreterState_Head()) == NULL
+
+
+cdef bint collector_is_free() except -1:
+    """Does a collection run when one is asked for? Not while another does.
+
+    It also takes care of what is young, so that a slice decides about its candidates alone.
+    """
+    cdef object before = young_collections()
+    gc_collect(0)
+    return young_collections() != before
+
+
+cdef object young_collections():
+    return gc_get_stats()[0]["collections"]
 
 
 @cython.final
@@ -66,7 +83,7 @@ cdef class Window:
             self._end(kill=True)
 
     def open(self, int64_t capacity, int64_t table_bytes, int cpu_seconds):
-        """Begin: make the child. No collection may be running.
+        """Begin: make the child. Returns 0.
 
         `capacity`: candidates there is room for; `table_bytes`, `cpu_seconds`: what the child may
         use. Raises OSError where the system refuses, RuntimeError where something else does.
@@ -124,9 +141,14 @@ cdef class Window:
                 and not gcctl_freed_is_incomplete() and alone())
 
     def slice(self, int64_t enough):
-        """Have CPython decide about some `enough` further candidates. No collection may be running.
-        Returns the number of objects it found unreachable; 0 where it is not `intact`."""
-        # From that look to the last object moved no Python code runs, nor any other thread.
+        """Have CPython decide about some `enough` further candidates.
+
+        Returns the number of objects it found unreachable, 0 where it is not `intact`; -1 where
+        nothing could be done because a collection is running.
+        """
+        if not collector_is_free():
+            return DID_NOT_RUN
+        # From here to the last object moved no Python code runs, nor any other thread.
         if not self.intact() or not self._begin_sweep():
             return 0
         if gcctl_sweep_move(&self.sweep, enough) == 0:

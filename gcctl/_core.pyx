@@ -406,10 +406,6 @@ cdef class Core:
         cdef bint out, watching
         if self.own_thread != 0 or (self.holds and reason <= GCCTL_REASON_CONCURRENT):
             return DID_NOT_RUN
-        if action is not None:
-            event.time_ns = self._now()
-            if not self._collector_is_free():
-                return DID_NOT_RUN
         # With a callback registered, CPython makes a dict for every collection and calls it twice:
         # 240-420 ns that tell us nothing about a collection of our own. So ours is out of the list
         # meanwhile, where it is the only one. Beside others it saves nothing, and is needed: they
@@ -425,19 +421,21 @@ cdef class Core:
         self.own_seen = False
         self.own_thread = <unsigned long>PyThread_get_thread_ident()
         try:
+            event.time_ns = self._now()
             if action is not None:
                 collected = action()
+                self.own_seen = collected >= 0
             else:
-                event.time_ns = self._now()
                 collected = self._run_collector(generation)
             event.pause_ns = self._now() - event.time_ns
         finally:
             self.own_thread = 0
             if out and self.joined and self._position() < 0:
                 self.callbacks.append(self.callback)
-        if watching and not self.own_seen and action is None:
+        if not self.own_seen and (watching or action is not None):
             return DID_NOT_RUN
-        self.external_thread = 0  # had its end been hidden from us: it is over, for ours ran
+        if action is None:
+            self.external_thread = 0  # had its end been hidden from us: it is over, for ours ran
         event.generation = generation
         event.reason = reason
         event.collected = collected

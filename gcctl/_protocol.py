@@ -173,9 +173,7 @@ class Core(Protocol):
         """Collect now and record it, for the reason of that index.
 
         Returns the number of unreachable objects found, -1 when a collection already running made
-        it impossible. An `action` is run in place of the collection, and must return that number;
-        one of generation 0 before it makes sure that no other is running, and in the compiled core
-        no Python code comes between the two.
+        it impossible. An `action` is run in place of the collection, and must return the same.
         """
 
     def attend(self, on: bool) -> None:

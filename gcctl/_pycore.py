@@ -337,13 +337,6 @@ class Core:
         callbacks = self._callbacks
         out = False  # our callback is out of the list by our own hand
         me = get_ident()
-        time_ns = 0
-        if action is not None:
-            if self._own_thread or (self._holds and reason <= CONCURRENT):
-                return None
-            time_ns = self._now()
-            if not self._collector_is_free():
-                return None
         # With the next assignment one step: nothing is called in between.
         if self._own_thread or (self._holds and reason <= CONCURRENT):
             return None
@@ -354,20 +347,22 @@ class Core:
             if watching and len(callbacks) == 1 and not self._external_thread:
                 out, watching = True, False
                 callbacks.pop()
-            self._own_seen = action is not None  # else our callback tells
+            self._own_seen = False
+            time_ns = self._now()
             if action is not None:
                 collected = action()
+                self._own_seen = collected >= 0
             else:
-                time_ns = self._now()
                 collected = self._run_collector(generation)
             pause_ns = self._now() - time_ns
         finally:
             self._own_thread = 0
             if out and self._joined and self._position() < 0:
                 callbacks.append(self._callback)
-        if watching and not self._own_seen:
+        if not self._own_seen and (watching or action is not None):
             return None
-        self._external_thread = 0
+        if action is None:
+            self._external_thread = 0
         event = Event(time_ns, pause_ns, generation, collected, REASONS[reason], in_flight)
         self._record(event, reason)
         return event

@@ -27,7 +27,7 @@ LAYERS = [
         "delivery",
     },
     {"_concurrent", "_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},
-    {"_impl", "fork", "pressure", "alerts", "recycling"},
+    {"_impl", "concurrent_run", "fork", "pressure", "alerts", "recycling"},
     {"batches", "boundary", "concurrent", "monitor"},
     {"reporting", "report_json"},
     {"controller"},

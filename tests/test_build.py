@@ -31,7 +31,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("source") / "gcctl"
     tree.mkdir()
     for name in ("gcctl", "csrc"):
-        ignore = shutil.ignore_patterns("*.so", "__pycache__", "_core.c")
+        ignore = shutil.ignore_patterns("*.so", "__pycache__", "_*.c")
         shutil.copytree(ROOT / name, tree / name, ignore=ignore)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
