@@ -32,6 +32,7 @@ void gcctl_answer_free(gcctl_answer *answer) {
 static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, int parent) {
     static gcctl_graph graph; /* of the child alone */
     gcctl_child_settle(task->cpu_seconds);
+    PyGC_Disable(); /* making an object must never collect here, and so run finalizers */
     PyObject_CallNoArgs(task->unfreeze); /* puts one list behind another */
     graph.bytes_limit = task->table_bytes;
     graph.parent = parent;

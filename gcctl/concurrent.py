@@ -74,7 +74,7 @@ class Concurrent:
         self.slice_ns = SLICE_NS
         self._memory = memory
         self._groups: MemoryGroups | None = None
-        self._window_class, self._missing = _support(core)
+        self._window_class, self.missing = _support(core)
         self._running: weakref.ref[ConcurrentCollection] | None = None
         self._held: ConcurrentCollection | None = None
         """The same, where there are boundaries to take it to its end."""
@@ -103,7 +103,7 @@ class Concurrent:
             return running
         rss = rss_bytes(self._memory)
         handle = ConcurrentCollection(self, self._window_class and self._window_class())
-        why = self._missing or self._doubt(rss)
+        why = self.missing or self._doubt(rss)
         if not why:
             self._running = weakref.ref(handle)  # now: a finalizer may start another one
             why = handle._begin(max(rss // SMALLEST_OBJECT, 1), self._table_bytes(rss))

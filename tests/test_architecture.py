@@ -30,7 +30,7 @@ LAYERS = [
     {"_impl", "concurrent_run", "fork", "pressure", "alerts", "recycling"},
     {"batches", "boundary", "concurrent", "monitor"},
     {"reporting", "report_json"},
-    {"controller"},
+    {"controller", "cycle_profiler"},
     {"lifecycle"},
     {"__init__"},
     {"_demo", "cli", "__main__", "integrations", "exporters"},

@@ -13,23 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from concurrent_collections import concurrent_only, fallback_only
 from processes import wait_until
 
 import gcctl
-from gcctl import _impl
-from gcctl.collectors import COLLECTOR
-
-try:
-    import gcctl._concurrent
-except ImportError:
-    CAN_BE = False
-else:
-    CAN_BE = _impl.core.implementation == "c" and COLLECTOR == "generational"
-
-concurrent_only = pytest.mark.skipif(
-    not CAN_BE, reason="this interpreter, system or twin has no concurrent collections"
-)
-else_only = pytest.mark.skipif(CAN_BE, reason="here they are concurrent")
 
 
 class Node:
@@ -282,7 +269,7 @@ class TestTogether:
         assert all(node.me is node and n == number for number, (node, n) in kept.items())  # type: ignore[attr-defined]
 
 
-@else_only
+@fallback_only
 def test_elsewhere_the_world_is_stopped_which_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

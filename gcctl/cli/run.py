@@ -62,7 +62,7 @@ class RunCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.usage = (
-            "gcctl run [-h] [--policy POLICY] [--config FILE] [--report] [--json PATH] "
+            "gcctl run [-h] [--policy POLICY] [--config FILE] [--report] [--json PATH] [--cycles] "
             "[--log-level LEVEL] (SCRIPT | -m MODULE) [ARGUMENTS ...]"
         )
         parser.description = (
@@ -72,6 +72,12 @@ class RunCommand:
         )
         for option, settings in VALUE_OPTIONS.items():
             parser.add_argument(option, **settings)
+        parser.add_argument(
+            "--cycles",
+            action="store_true",
+            help="print to stderr what cyclic garbage the program has made; automatic GC is off "
+            "meanwhile, and all of it collected concurrently",
+        )
         parser.add_argument(
             "--report", action="store_true", help="print the report to stderr when the program ends"
         )
@@ -91,6 +97,7 @@ class RunCommand:
             "config": args.config,
             "report": args.report,
             "json": args.json,
+            "cycles": args.cycles,
             "log_level": args.log_level,
         }
         environment = _environment(order, os.environ)

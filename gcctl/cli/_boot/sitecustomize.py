@@ -60,8 +60,30 @@ def _install(order: Mapping[str, Any]) -> None:
         controller = _controller(order)
     except gcctl.GcctlError as error:
         _refuse(str(error))
-    # Functions registered later run earlier: this one sees what all of the program's own have done.
+    # Functions registered later run earlier: these see what all of the program's own have done.
     atexit.register(_finish, controller, os.getpid(), sys.stderr, order["report"], json_file)
+    if order["cycles"]:
+        _profile_cycles(sys.stderr)
+
+
+def _profile_cycles(stderr: TextIO | None) -> None:
+    """From here until the program has ended; in this process, not in its children."""
+    import gcctl
+    from gcctl.concurrent import concurrent
+    from gcctl.cycle_profiler import CycleProfiler
+
+    if gcctl.config.disabled():
+        return
+    profiler = CycleProfiler(concurrent)
+    started_in = os.getpid()
+
+    def stop() -> None:
+        if os.getpid() == started_in:
+            said = profiler.why_not or profiler.stop()
+            _say(stderr, f"gcctl cycles of process {started_in}\n{said}")
+
+    atexit.register(stop)
+    profiler.start()
 
 
 def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
