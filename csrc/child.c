@@ -54,8 +54,8 @@ static void be_the_first_to_go(void) {
 void gcctl_child_settle(int cpu_seconds) {
     /* Else what the parent closes would stay open: the other end of a socket would wait. */
     close_descriptors();
+    be_the_first_to_go(); /* before the next line makes our files in /proc root's */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
-    be_the_first_to_go();
     struct rlimit cpu = {(rlim_t)cpu_seconds, (rlim_t)cpu_seconds};
     setrlimit(RLIMIT_CPU, &cpu);
     struct sched_param none;

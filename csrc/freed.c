@@ -58,6 +58,9 @@ void gcctl_freed_add(uintptr_t block) {
 }
 
 bool gcctl_freed_has(uintptr_t block) {
+    if (!atomic_load(&gcctl_freed_is_open)) {
+        return true; /* nobody has taken notes */
+    }
     const word *leaf = gcctl_addressmap_leaf(&map, block);
     return leaf != NULL && atomic_load_explicit(&leaf[word_in_leaf(block)], memory_order_relaxed) &
                                bit_in_word(block);

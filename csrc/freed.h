@@ -21,7 +21,7 @@ void gcctl_freed_give_up(void);
 /* Is nothing noted any more that is freed? (The system had no memory for a note.) */
 bool gcctl_freed_is_incomplete(void);
 
-/* Was a block that begins there freed since the window was opened? */
+/* Was a block that begins there freed since the window was opened? True where none is open. */
 bool gcctl_freed_has(uintptr_t block);
 
 extern atomic_bool gcctl_freed_is_open;

@@ -4,8 +4,9 @@
 The steps; who takes them when, and what is to be made of it, is decided in gcctl/concurrent.py.
 docs/concurrent.md says why this cannot touch an object that is not there any more.
 
-Thread safety: every function holds the GIL throughout, but for the wait in `close`. One process has
-one object allocator, so there is one `Window` at a time that is open; a second one is refused.
+Thread safety: every function holds the GIL throughout. But making an object may set off a
+collection, and so any code: what a window has may be gone after that. One process has one object
+allocator, so there is one `Window` at a time that is open; a second one is refused.
 """
 
 import gc
@@ -21,7 +22,8 @@ from gcctl._csrc cimport (
     gcctl_answer_new, gcctl_answer_state, gcctl_child_kill, gcctl_child_reap, gcctl_child_usage,
     gcctl_finder_start, gcctl_finder_task, gcctl_freed_close, gcctl_freed_give_up,
     gcctl_freed_is_incomplete, gcctl_freed_open, gcctl_hook_attach, gcctl_hook_detach,
-    gcctl_hook_is_outermost, gcctl_lists_find, gcctl_sweep, gcctl_sweep_is_alive, gcctl_sweep_move,
+    gcctl_hook_is_outermost, gcctl_lists_find, gcctl_step, gcctl_sweep, gcctl_sweep_is_alive,
+    gcctl_sweep_move, gcctl_type_count,
 )
 
 
@@ -31,10 +33,6 @@ cdef extern from "Python.h":
 
     PyInterpreterState *PyInterpreterState_Head()
     PyInterpreterState *PyInterpreterState_Next(PyInterpreterState *interpreter)
-
-
-cdef extern from "unistd.h" nogil:
-    int usleep(unsigned int microseconds)
 
 
 cdef object gc_collect = gc.collect
@@ -47,6 +45,32 @@ cdef enum:
     DID_NOT_RUN = -1
 
 cdef bint window_is_open = False
+
+# Children that were killed, and take their time: they run only when nobody else wants to, also to
+# their end.
+cdef enum:
+    MOST_DYING = 64
+cdef int[MOST_DYING] dying
+cdef int dying_count = 0
+
+
+def all_are_reaped():
+    """Whether no child of windows that are closed is left; to be asked now and then."""
+    global dying_count
+    cdef gcctl_child_usage usage
+    cdef int index, left = 0
+    for index in range(dying_count):
+        if not gcctl_child_reap(dying[index], &usage):
+            dying[left] = dying[index]
+            left += 1
+    dying_count = left
+    return left == 0
+
+
+def after_fork():
+    """In a forked process, whose children they are not."""
+    global dying_count
+    dying_count = 0
 
 
 cdef bint alone() noexcept:
@@ -80,7 +104,7 @@ cdef class Window:
 
     def __dealloc__(self):
         if self.answer != NULL:
-            self._end(kill=True)
+            self._end()
 
     def open(self, int64_t capacity, int64_t table_bytes, int cpu_seconds):
         """Begin: make the child. Returns 0.
@@ -89,14 +113,16 @@ cdef class Window:
         use. Raises OSError where the system refuses, RuntimeError where something else does.
         """
         global window_is_open
+        cdef gcctl_finder_task task
+        task.lists = gcctl_lists_find()  # makes an object; no other is made from here on
+        if task.lists == NULL:
+            raise RuntimeError("the collector's lists are not where they are expected")
         if window_is_open or self.answer != NULL:
             raise RuntimeError("a window is open")
         if not alone():
             raise RuntimeError("the process has several interpreters")
-        cdef gcctl_finder_task task
-        task.lists = gcctl_lists_find()
-        if task.lists == NULL:
-            raise RuntimeError("the collector's lists are not where they are expected")
+        if not all_are_reaped() and dying_count == MOST_DYING:
+            raise RuntimeError("too many children have not ended yet")
         task.unfreeze = <PyObject *>gc_unfreeze
         task.table_bytes = table_bytes
         task.cpu_seconds = cpu_seconds
@@ -115,10 +141,10 @@ cdef class Window:
         if gcctl_hook_attach() == GCCTL_OK:
             child = gcctl_finder_start(&task, self.answer)
         else:
-            self._end(kill=False)
+            self._end()
             raise RuntimeError("the object allocator was wrapped by too many others")
         if child < 0:
-            self._end(kill=False)
+            self._end()
             raise OSError(-child, os.strerror(-child))
         self.child = child
         return 0
@@ -169,12 +195,14 @@ cdef class Window:
         objects, as (from, attribute, to, type, type of the referent); objects are numbers, types
         places in `types`."""
         cdef list found = []
-        cdef int64_t index
-        if self._begin_sweep() and self.answer.sampled:
-            for index in range(self.answer.steps):
-                step = &self.answer.step[index]
-                found.append((step.from_, step.attribute.decode("ascii", "replace"), step.to,
-                              step.from_type, step.to_type))
+        cdef gcctl_step step
+        cdef int64_t index = 0
+        while (self.answer != NULL and self._begin_sweep() and self.answer.sampled
+               and index < self.answer.steps):
+            step = self.answer.step[index]
+            index += 1
+            found.append((step.from_, step.attribute.decode("ascii", "replace"), step.to,
+                          step.from_type, step.to_type))
         return found
 
     def counts(self):
@@ -189,16 +217,17 @@ cdef class Window:
         """Of the answer: for each type of unreachable object its name, number of objects, and the
         type itself where it is still there; and the number of objects of further types."""
         cdef list found = []
-        cdef int64_t index
-        if not self._begin_sweep():
-            return [], 0
-        for index in range(self.answer.types):
-            count = &self.answer.type[index]
+        cdef gcctl_type_count count
+        cdef int64_t index = 0
+        cdef int64_t untyped = self.answer.untyped if self._begin_sweep() else 0
+        while self._begin_sweep() and index < self.answer.types:
+            count = self.answer.type[index]
+            index += 1
             example = None
             if self.intact() and gcctl_sweep_is_alive(count.example):
                 example = type(<object><PyObject *>count.example)
             found.append((count.name.decode("utf-8", "replace"), count.objects, example))
-        return found, self.answer.untyped
+        return found, untyped
 
     def memory_of_child(self):
         """Once the child has ended: bytes that were its own; 0 where it could not tell."""
@@ -211,15 +240,15 @@ cdef class Window:
         return self.usage.cpu_ns, self.usage.status
 
     def close(self):
-        """End it: the allocator as it was, the child gone."""
+        """End it: the allocator as it was, the child gone, or killed and to be reaped."""
         if self.answer != NULL:
-            self._end(kill=True)
+            self._end()
 
     def after_fork(self):
         """In a forked process, whose child it is not."""
         self.child = NO_CHILD
         if self.answer != NULL:
-            self._end(kill=False)
+            self._end()
 
     cdef bint _begin_sweep(self):
         """Whether there is an answer to sweep by."""
@@ -230,20 +259,19 @@ cdef class Window:
             self.sweep.end = self.sweep.next + self.answer.candidates
         return True
 
-    cdef void _end(self, bint kill):
-        global window_is_open
+    cdef void _end(self) noexcept:
+        global window_is_open, dying_count
         # Interpreters that have a GIL of their own may be in the middle of a call to the allocator.
         if alone():
             gcctl_hook_detach()
             gcctl_freed_close()
         else:
             gcctl_freed_give_up()
-        if kill and self.child != NO_CHILD:
+        if self.child != NO_CHILD and not gcctl_child_reap(self.child, &self.usage):
             gcctl_child_kill(self.child)
-            with nogil:
-                while not gcctl_child_reap(self.child, &self.usage):
-                    usleep(200)
-            self.child = NO_CHILD
+            dying[dying_count] = self.child
+            dying_count += 1
+        self.child = NO_CHILD
         gcctl_answer_free(self.answer)
         self.answer = NULL
         window_is_open = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from gcctl import _impl
 from gcctl._protocol import REASONS, Core, Memory
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR
-from gcctl.concurrent_run import ConcurrentCollection
+from gcctl.concurrent_run import INTERRUPTED, UNINSTALLED, ConcurrentCollection
 from gcctl.cycles import CycleProfile, Cycles
 from gcctl.limits import available_bytes, rss_bytes
 
@@ -40,6 +42,13 @@ FASTEST_NS_PER_OBJECT = 60
 
 SHORT_START_NS = 10_000_000
 """A start that is expected to stop the process for less than this is not compared with anything."""
+
+REAP_SECONDS = 0.2
+
+FAILURES = 2
+"""So many void collections in a row are followed by ones that stop the world, for `BACK_OFF_NS`."""
+
+BACK_OFF_NS = 600 * 10**9
 
 STARTS_KEPT = 4
 """Of so many starts the fastest tells what the next one is expected to take."""
@@ -74,7 +83,16 @@ class Concurrent:
         self.slice_ns = SLICE_NS
         self._memory = memory
         self._groups: MemoryGroups | None = None
-        self._window_class, self.missing = _support(core)
+        self._window_class: Callable[[], Any] | None = None
+        self._reap: Callable[[], bool] = lambda: True
+        self._forget_children: Callable[[], None] = lambda: None
+        self.missing = _missing(core)
+        """Why this process has no concurrent collections; "": it has."""
+        if not self.missing:
+            from gcctl import _concurrent
+
+            self._window_class = _concurrent.Window
+            self._reap, self._forget_children = _concurrent.all_are_reaped, _concurrent.after_fork
         self._running: weakref.ref[ConcurrentCollection] | None = None
         self._held: ConcurrentCollection | None = None
         """The same, where there are boundaries to take it to its end."""
@@ -85,6 +103,10 @@ class Concurrent:
         self._tracked = 0
         self._start_ns_per_byte: deque[float] = deque(maxlen=STARTS_KEPT)
         self._stop_ns = 0
+        # Of those in a row that were void.
+        self._failures = 0
+        self._not_before_ns = -(2**63)
+        self._why_not = ""
 
     @property
     def stats(self) -> ConcurrentStats:
@@ -98,34 +120,63 @@ class Concurrent:
     def start(self, reason: int) -> ConcurrentCollection:
         """Begin one, or stop the world for that reason where it cannot be. Returns the one that is
         running, if any."""
-        running = self.running
-        if running is not None:
-            return running
-        rss = rss_bytes(self._memory)
         handle = ConcurrentCollection(self, self._window_class and self._window_class())
+        mine = weakref.ref(handle, self._dropped)
+        while True:
+            # From here to the assignment one step: no other thread, no signal comes in between.
+            seen = self._running
+            if seen is None:
+                self._running = mine
+                break
+            running = seen()
+            if running is not None and running.outcome is None:
+                return running
+            self._dropped(seen)
+        try:
+            self._begin(handle, reason)
+        except BaseException:  # a signal handler's
+            handle._cancel(INTERRUPTED)
+            raise
+        finally:
+            handle._begun()
+        return handle
+
+    def _begin(self, handle: ConcurrentCollection, reason: int) -> None:
+        rss = rss_bytes(self._memory)
         why = self.missing or self._doubt(rss)
         if not why:
-            self._running = weakref.ref(handle)  # now: a finalizer may start another one
             why = handle._begin(max(rss // SMALLEST_OBJECT, 1), self._table_bytes(rss))
         if why:
             self._running = None
             self._fall_back(handle, why, reason)
-            return handle
-        self._start_ns_per_byte.append(handle.measured.start_pause_ns / max(rss, 1))
+            return
+        start_ns = handle.measured.start_pause_ns
+        self._start_ns_per_byte.append(start_ns / max(rss, 1))
         self._stats = self._stats._replace(
             started=self._stats.started + 1,
-            start_pause_max_ns=max(self._stats.start_pause_max_ns, handle.measured.start_pause_ns),
+            start_pause_max_ns=max(self._stats.start_pause_max_ns, start_ns),
         )
-        if self._attended:
+        if self._attended and handle.outcome is None:
             self._attend(handle)
-        return handle
+
+    def _dropped(self, handle: weakref.ref[ConcurrentCollection]) -> None:
+        """Nobody holds it any more."""
+        if self._running is handle:
+            self._running = None
+
+    def wait_for_children(self) -> None:
+        """Until those that were killed are gone. Not for long: on a busy machine they take their
+        time to end, and the next collection, or a boundary, looks after them."""
+        deadline = time.monotonic() + REAP_SECONDS
+        while not self._reap() and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def attend(self) -> None:
         """At a boundary: the next step."""
         held = self._held
         if held is not None:
             held._step()
-        else:
+        elif self._reap():
             self.core.attend(False)
 
     def installed(self, max_pause_ns: int) -> None:
@@ -142,13 +193,15 @@ class Concurrent:
         self.slice_ns = SLICE_NS
         running = self.running
         if running is not None:
-            running._cancel("gcctl was uninstalled")
+            running._cancel(UNINSTALLED)
         self._held = None
+        self.wait_for_children()
 
     def ended(self, collection: ConcurrentCollection) -> None:
-        self._held = None
-        self._running = None
-        self.core.attend(False)
+        if self._running is not None and self._running() is collection:
+            self._running = self._held = None
+            self.core.attend(self._attended and not self._reap())
+        self._count_failures(collection)
         stats, run = self._stats, collection.measured
         collected = collection.outcome == "collected"
         self._tracked = run.tracked_objects or self._tracked
@@ -162,10 +215,21 @@ class Concurrent:
             tracked_objects=run.tracked_objects or stats.tracked_objects,
         )
 
+    def _count_failures(self, collection: ConcurrentCollection) -> None:
+        """After two in a row the world is stopped for a while, for memory must not grow for ever."""
+        if collection.outcome == "collected":
+            self._failures = 0
+        elif collection.failed:
+            self._failures += 1
+            if self._failures >= FAILURES:
+                self._not_before_ns = self.core.now() + BACK_OFF_NS
+                self._why_not = f"the last ones were void ({collection.outcome})"
+
     def after_fork(self) -> None:
         running = self.running
         self._held = self._running = None
         self._stats = ConcurrentStats()
+        self._forget_children()
         if running is not None:
             running._after_fork()
 
@@ -180,6 +244,8 @@ class Concurrent:
 
     def _doubt(self, rss: int) -> str:
         """Why it had better not be concurrent this time; or ""."""
+        if self.core.now() < self._not_before_ns:
+            return self._why_not
         start_ns = rss * min(self._start_ns_per_byte, default=0)
         stop_ns = self._stop_ns or self._tracked * FASTEST_NS_PER_OBJECT
         if stop_ns and start_ns > max(stop_ns, SHORT_START_NS):
@@ -202,17 +268,16 @@ class Concurrent:
                 logger.warning("a full collection stopped the world: %s", why)
 
 
-def _support(core: Core) -> tuple[Callable[[], Any] | None, str]:
-    """The class of windows, or None and why there is none."""
+def _missing(core: Core) -> str:
     if core.implementation != "c":
-        return None, "concurrent collections need the compiled core"
+        return "concurrent collections need the compiled core"
     if COLLECTOR != "generational":
-        return None, f"concurrent collections need the generational collector, not the {COLLECTOR}"
+        return f"concurrent collections need the generational collector, not the {COLLECTOR}"
     try:
-        from gcctl._concurrent import Window
+        importlib.import_module("gcctl._concurrent")
     except ImportError as error:
-        return None, f"concurrent collections are not supported here: {error}"
-    return Window, ""
+        return f"concurrent collections are not supported here: {error}"
+    return ""
 
 
 concurrent = Concurrent(_impl.core, _impl.memory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from functools import partial
@@ -29,10 +30,24 @@ CHILD_SECONDS = 120
 LOOK_NS = 5_000_000
 """Shortest time between two looks at whether the child is alive."""
 
+SAMPLE_NS = 2_000_000_000
+"""How long a child may take after its answer, to find out where cycles run."""
+
+BUSY_NS = 5_000_000_000
+"""How long `finish` waits for other collections to end: longer than any takes, but not for ever, as
+it may be inside one itself."""
+
 FIRST_SLICE = 2_000
 SMALLEST_SLICE = 200
 LARGEST_SLICE = 50_000
 """Candidates that a slice goes through."""
+
+OTHER_COLLECTION = "another full collection came in between"
+UNINSTALLED = "gcctl was uninstalled"
+INTERRUPTED = "its start was interrupted"
+FORKED = "the process was forked"
+PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED})
+"""Why a collection can be void without a failure of its own."""
 
 # What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/answer.h.
 DONE = 1
@@ -90,6 +105,9 @@ class Owner(Protocol):
     def ended(self, collection: ConcurrentCollection) -> None:
         """Its outcome is known, and everything as it was before."""
 
+    def wait_for_children(self) -> None:
+        """A little, for those that were killed."""
+
 
 class ConcurrentCollection:
     """A concurrent full collection, as `collect_concurrently()` returns it.
@@ -103,7 +121,9 @@ class ConcurrentCollection:
         self._window = window
         self._outcome: str | None = None
         self._run = ConcurrentRun()
-        self._stepping = 0  # the thread that takes a step at this moment
+        self._stepping = get_ident()  # the thread that takes a step at this moment, or 0
+        self._ending = False
+        self._busy_ns = 0  # since when no slice could be swept because of other collections
         self._answered = False
         self._started_ns = 0
         self._look_ns = 0
@@ -122,6 +142,12 @@ class ConcurrentCollection:
         return self._outcome
 
     @property
+    def failed(self) -> bool:
+        """Whether it is void for a reason that may well come again."""
+        why = (self._outcome or "").removeprefix("void: ")
+        return why != self._outcome and why not in PASSING
+
+    @property
     def ready(self) -> bool:
         """Whether the child has answered, so that a sweep can begin; or all is over."""
         if self._outcome is None and not self._answered:
@@ -137,22 +163,29 @@ class ConcurrentCollection:
         """Wait for the child if it must, sweep everything that is left, and return how many
         unreachable objects were collected.
 
-        Other threads run between the slices. Called from within a slice, by a finalizer, it returns
-        what was collected so far.
+        Other threads run between the slices. Called from within a collection, by a finalizer, it
+        cannot sweep and returns what was collected so far, at the latest after 5 seconds.
         """
         pause = 0.0002
         while self._outcome is None and self._stepping != get_ident():
-            left = self._window.left() if self._answered else 0
+            slices = self._run.slices
             self._step()
-            if self._outcome is None and not left:
+            if self._busy_ns and self._is_hopeless():
+                break
+            if self._outcome is None and self._run.slices == slices:
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.005)
+        self._owner.wait_for_children()
         return self._run.objects_collected
+
+    def _is_hopeless(self) -> bool:
+        """Another collection prevents a slice: is it this thread's, which is in a finalizer?"""
+        alone = len(sys._current_frames()) == 1
+        return alone or self._owner.core.now() - self._busy_ns > BUSY_NS
 
     def _begin(self, capacity: int, table_bytes: int) -> str:
         """Make the child. Returns "", or why that cannot be."""
         core = self._owner.core
-        self._stepping = get_ident()
         try:
             began = core.now()
             action = partial(self._window.open, capacity, table_bytes, CHILD_SECONDS)
@@ -162,15 +195,19 @@ class ConcurrentCollection:
             self._look_ns = self._started_ns
             self._full_collections = _full_collections()
             self._run = ConcurrentRun(start_pause_ns=self._started_ns - began)
+            if self._ending:  # a finalizer has uninstalled gcctl, or forked
+                self._window.close()
         except (OSError, MemoryError, RuntimeError) as error:
             return f"no child could be made: {error}"
-        finally:
-            self._stepping = 0
         return ""
+
+    def _begun(self) -> None:
+        """Steps may be taken from now on."""
+        self._stepping = 0
 
     def _step(self, *, sweep: bool = True) -> None:
         """What can be done now; one slice at most."""
-        if self._outcome is not None or self._stepping:  # with the next line one step
+        if self._ending or self._stepping:  # with the next line one step
             return
         self._stepping = get_ident()
         try:
@@ -223,10 +260,15 @@ class ConcurrentCollection:
             began = owner.core.now()
             seen = sum(window.seen())
             collected = owner.core.collect(YOUNG, CONCURRENT, partial(window.slice, self._slice))
+            now = owner.core.now()
             if collected >= 0:
-                self._measure(owner.core.now() - began, sum(window.seen()) - seen, collected)
+                self._busy_ns = 0
+                self._measure(now - began, sum(window.seen()) - seen, collected)
+            else:
+                self._busy_ns = self._busy_ns or began
             return ""
-        if window.reaped():
+        answered_ns = self._started_ns + self._run.answer_ns
+        if window.reaped() or owner.core.now() - answered_ns > SAMPLE_NS:
             owner.cycles.add(self._types, self._untyped, window.steps())
             return "collected"
         return ""
@@ -246,15 +288,16 @@ class ConcurrentCollection:
 
     def _spoiled(self) -> str:
         if _full_collections() != self._full_collections:
-            return "void: another full collection came in between"
+            return f"void: {OTHER_COLLECTION}"
         if not self._window.intact():
             return "void: the object allocator was replaced in the meantime"
         return ""
 
     def _end(self, outcome: str) -> None:
         """Everything as it was before."""
-        if self._outcome is not None:  # a finalizer in the slice has had it cancelled
+        if self._ending:  # with the next line one step; another thread, or a finalizer, was first
             return
+        self._ending = True
         memory_bytes = self._window.memory_of_child()
         self._window.close()
         cpu_ns, _ = self._window.usage_of_child()
@@ -263,19 +306,20 @@ class ConcurrentCollection:
         self._owner.ended(self)
 
     def _cancel(self, why: str) -> None:
-        if self._outcome is None:
-            self._end(f"void: {why}")
+        self._end(f"void: {why}")
 
     def _fall_back(self, why: str, reason: int) -> None:
         """Stop the world instead."""
         collected = self._owner.core.collect(FULL, reason)
         self._run = self._run._replace(objects_collected=max(collected, 0))
+        self._ending = True
         self._outcome = f"fallback: {why}"
 
     def _after_fork(self) -> None:
         """In a forked process, to which the child does not belong."""
+        self._ending = True
         self._window.after_fork()
-        self._outcome = "void: the process was forked"
+        self._outcome = f"void: {FORKED}"
 
 
 def _full_collections() -> int:

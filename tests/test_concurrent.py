@@ -102,6 +102,7 @@ class TestHandle:
         handle = gcctl.collect_concurrently()
         child = child_of_this_process()
         del handle
+        gcctl.collect_concurrently().finish()
         assert not Path(f"/proc/{child}").exists()
 
     def test_what_it_took_is_measured(self) -> None:
