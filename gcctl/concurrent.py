@@ -7,18 +7,17 @@ import logging
 import os
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from gcctl import _impl
 from gcctl._protocol import REASONS, Core, Memory
-from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR
 from gcctl.concurrent_run import INTERRUPTED, UNINSTALLED, ConcurrentCollection
 from gcctl.cycles import CycleProfile, Cycles
-from gcctl.limits import available_bytes, rss_bytes
+from gcctl.limits import rss_bytes
+from gcctl.prospects import Prospects
 
 logger = logging.getLogger("gcctl")
 
@@ -27,31 +26,7 @@ FULL = 2
 SLICE_NS = 2_000_000
 """What a slice of the sweep is to take, or a quarter of `max_pause` if that is less."""
 
-SMALLEST_OBJECT = 48
-"""Bytes of the smallest object that can be in a cycle, with its header."""
-
-TABLES_PER_OBJECT = 32
-"""Bytes: more than the child needs for its tables, of all kinds, per tracked object."""
-
-WRITTEN_SHARE = 0.1
-"""Of the resident set: what the process is expected to write to while the child runs, and so to
-have copied."""
-
-FASTEST_NS_PER_OBJECT = 60
-"""What a stop-the-world full collection takes at least, per tracked object."""
-
-SHORT_START_NS = 10_000_000
-"""A start that is expected to stop the process for less than this is not compared with anything."""
-
 REAP_SECONDS = 0.2
-
-FAILURES = 2
-"""So many void collections in a row are followed by ones that stop the world, for `BACK_OFF_NS`."""
-
-BACK_OFF_NS = 600 * 10**9
-
-STARTS_KEPT = 4
-"""Of so many starts the fastest tells what the next one is expected to take."""
 
 
 class ConcurrentStats(NamedTuple):
@@ -82,7 +57,6 @@ class Concurrent:
         self.cycles = Cycles()
         self.slice_ns = SLICE_NS
         self._memory = memory
-        self._groups: MemoryGroups | None = None
         self._window_class: Callable[[], Any] | None = None
         self._reap: Callable[[], bool] = lambda: True
         self._forget_children: Callable[[], None] = lambda: None
@@ -99,14 +73,7 @@ class Concurrent:
         self._attended = False
         self._said: set[str] = set()
         self._stats = ConcurrentStats()
-        # Of the last collections, for what the next ones are expected to take.
-        self._tracked = 0
-        self._start_ns_per_byte: deque[float] = deque(maxlen=STARTS_KEPT)
-        self._stop_ns = 0
-        # Of those in a row that were void.
-        self._failures = 0
-        self._not_before_ns = -(2**63)
-        self._why_not = ""
+        self._prospects = Prospects()
 
     @property
     def stats(self) -> ConcurrentStats:
@@ -143,15 +110,15 @@ class Concurrent:
 
     def _begin(self, handle: ConcurrentCollection, reason: int) -> None:
         rss = rss_bytes(self._memory)
-        why = self.missing or self._doubt(rss)
+        why = self.missing or self._prospects.doubt(rss, self.core.now())
         if not why:
-            why = handle._begin(max(rss // SMALLEST_OBJECT, 1), self._table_bytes(rss))
+            why = handle._begin(*self._prospects.room(rss))
         if why:
             self._running = None
             self._fall_back(handle, why, reason)
             return
         start_ns = handle.measured.start_pause_ns
-        self._start_ns_per_byte.append(start_ns / max(rss, 1))
+        self._prospects.started(rss, start_ns)
         self._stats = self._stats._replace(
             started=self._stats.started + 1,
             start_pause_max_ns=max(self._stats.start_pause_max_ns, start_ns),
@@ -201,10 +168,9 @@ class Concurrent:
         if self._running is not None and self._running() is collection:
             self._running = self._held = None
             self.core.attend(self._attended and not self._reap())
-        self._count_failures(collection)
+        self._prospects.ended(collection, self.core.now())
         stats, run = self._stats, collection.measured
         collected = collection.outcome == "collected"
-        self._tracked = run.tracked_objects or self._tracked
         self._stats = stats._replace(
             collected=stats.collected + collected,
             void=stats.void + (not collected),
@@ -214,16 +180,6 @@ class Concurrent:
             child_memory_bytes=max(stats.child_memory_bytes, run.child_memory_bytes),
             tracked_objects=run.tracked_objects or stats.tracked_objects,
         )
-
-    def _count_failures(self, collection: ConcurrentCollection) -> None:
-        """After two in a row the world is stopped for a while, for memory must not grow for ever."""
-        if collection.outcome == "collected":
-            self._failures = 0
-        elif collection.failed:
-            self._failures += 1
-            if self._failures >= FAILURES:
-                self._not_before_ns = self.core.now() + BACK_OFF_NS
-                self._why_not = f"the last ones were void ({collection.outcome})"
 
     def after_fork(self) -> None:
         running = self.running
@@ -237,30 +193,10 @@ class Concurrent:
         self._held = handle
         self.core.attend(True)
 
-    def _table_bytes(self, rss: int) -> int:
-        """The most the child may take for its tables."""
-        tracked = self._tracked * 2 or rss // SMALLEST_OBJECT
-        return 2**24 + tracked * TABLES_PER_OBJECT
-
-    def _doubt(self, rss: int) -> str:
-        """Why it had better not be concurrent this time; or ""."""
-        if self.core.now() < self._not_before_ns:
-            return self._why_not
-        start_ns = rss * min(self._start_ns_per_byte, default=0)
-        stop_ns = self._stop_ns or self._tracked * FASTEST_NS_PER_OBJECT
-        if stop_ns and start_ns > max(stop_ns, SHORT_START_NS):
-            return "making the child would take longer than to stop the world"
-        if self._groups is None:
-            self._groups = MemoryGroups()
-        expected = min(self._table_bytes(rss), rss // 4) + int(rss * WRITTEN_SHARE) + 2**24
-        if available_bytes(self._groups) < expected:
-            return "too little memory is free"
-        return ""
-
     def _fall_back(self, handle: ConcurrentCollection, why: str, reason: int) -> None:
         began = self.core.now()
         handle._fall_back(why, reason)
-        self._stop_ns = self.core.now() - began
+        self._prospects.stopped(self.core.now() - began)
         self._stats = self._stats._replace(fallbacks=self._stats.fallbacks + 1)
         if why not in self._said:
             self._said.add(why)

@@ -28,6 +28,7 @@ LAYERS = [
     },
     {"_concurrent", "_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},
     {"_impl", "concurrent_run", "fork", "pressure", "alerts", "recycling"},
+    {"prospects"},
     {"batches", "boundary", "concurrent", "monitor"},
     {"reporting", "report_json"},
     {"controller", "cycle_profiler"},
