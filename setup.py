@@ -17,7 +17,17 @@ CHOICES = ("yes", "no")
 
 CONCURRENT = (
     *("addressmap", "freed", "hook"),
-    *("child", "lists", "tracked", "graph", "components", "cycles", "finder"),
+    *(
+        "child",
+        "lists",
+        "tracked",
+        "graph",
+        "references",
+        "reach",
+        "components",
+        "cycles",
+        "finder",
+    ),
     "sweep",
 )
 

@@ -42,6 +42,9 @@ void *gcctl_addressmap_make_leaf(gcctl_addressmap *map, uintptr_t address) {
         atomic_store(&map->incomplete, true);
         return NULL;
     }
+    if (atomic_load(&map->incomplete)) {
+        return NULL; /* all is lost already: not another try for each block */
+    }
     void *found = atomic_load_explicit(&map->root[number], memory_order_acquire);
     if (found != NULL) {
         return found;

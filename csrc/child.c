@@ -30,14 +30,39 @@ int gcctl_child_create(void) {
     return child < 0 ? -error : (int)child;
 }
 
-static void close_descriptors(void) {
-    if (syscall(SYS_close_range, 0U, ~0U, 0U) == 0) {
-        return;
+/* As the kernel writes entries of a directory. */
+typedef struct {
+    uint64_t inode;
+    int64_t next;
+    uint16_t length;
+    uint8_t type;
+    char name[];
+} entry;
+
+/* Each one that /proc/self/fd lists: before Linux 5.9. */
+static void close_listed_descriptors(void) {
+    static _Alignas(entry) char entries[4096]; /* of the child alone */
+    int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    long bytes;
+    while ((bytes = syscall(SYS_getdents64, directory, entries, sizeof entries)) > 0) {
+        for (long at = 0; at < bytes;) {
+            const entry *found = (const entry *)(const void *)(entries + at);
+            int descriptor = 0;
+            for (const char *digit = found->name; '0' <= *digit && *digit <= '9'; digit++) {
+                descriptor = descriptor * 10 + (*digit - '0');
+            }
+            if (found->name[0] != '.' && descriptor != directory) {
+                close(descriptor);
+            }
+            at += found->length;
+        }
     }
-    struct rlimit limit = {0, 0}; /* before Linux 5.9 */
-    getrlimit(RLIMIT_NOFILE, &limit);
-    for (rlim_t descriptor = 0; descriptor < limit.rlim_cur; descriptor++) {
-        close((int)descriptor);
+    close(directory);
+}
+
+static void close_descriptors(void) {
+    if (syscall(SYS_close_range, 0U, ~0U, 0U) != 0) {
+        close_listed_descriptors();
     }
 }
 
@@ -52,12 +77,12 @@ static void be_the_first_to_go(void) {
 }
 
 void gcctl_child_settle(int cpu_seconds) {
+    struct rlimit cpu = {(rlim_t)cpu_seconds, (rlim_t)cpu_seconds};
+    setrlimit(RLIMIT_CPU, &cpu);
     /* Else what the parent closes would stay open: the other end of a socket would wait. */
     close_descriptors();
     be_the_first_to_go(); /* before the next line makes our files in /proc root's */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
-    struct rlimit cpu = {(rlim_t)cpu_seconds, (rlim_t)cpu_seconds};
-    setrlimit(RLIMIT_CPU, &cpu);
     struct sched_param none;
     memset(&none, 0, sizeof none);
     if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) {

@@ -7,9 +7,11 @@
 #define GCCTL_GRAPH_H
 
 #include <Python.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "answer.h"
+#include "child.h"
 #include "lists.h"
 #include "tracked.h"
 
@@ -48,10 +50,34 @@ typedef struct {
 /* The whole of it. Returns what is to become answer->state. */
 int gcctl_graph_answer(gcctl_graph *graph, const gcctl_links *lists, gcctl_answer *answer);
 
-/* Its second half: the unreachable objects, component after component, and of which types. */
+/* Its parts. First: leaves in references[] what comes from outside, from variables, C code and
+   untracked objects. Then: marks what is reached from objects that have such references. */
+int gcctl_graph_count(gcctl_graph *graph);
+int gcctl_graph_mark(gcctl_graph *graph);
+
+/* Last: the unreachable objects, component after component, and of which types. */
 int gcctl_components_answer(gcctl_graph *graph, gcctl_answer *answer);
 
 /* A table of so many entries, zeroed; NULL (and why in *error): refused, or over the limit. */
 void *gcctl_graph_table(gcctl_graph *graph, size_t count, size_t entry_bytes, int *error);
+
+/* Starts to fetch the region of an object that is referred to. Returns the object whose region is
+   there by now, or 0. */
+static inline uintptr_t gcctl_graph_fetch(gcctl_graph *graph, PyObject *object) {
+    gcctl_region *region = gcctl_tracked_region_of(&graph->objects, (uintptr_t)object);
+    if (region == NULL) {
+        return 0;
+    }
+    __builtin_prefetch(region, 1);
+    return gcctl_fetching_exchange(&graph->regions, (uintptr_t)object);
+}
+
+/* So many objects are gone through between two looks at whether the parent is there. */
+enum { GCCTL_LOOK_EVERY = 1 << 14 };
+
+/* Has the parent gone? Looks now and then, by the number of objects gone through. */
+static inline bool gcctl_graph_is_orphan(const gcctl_graph *graph, uint32_t number) {
+    return number % GCCTL_LOOK_EVERY == 0 && !gcctl_child_has_parent(graph->parent);
+}
 
 #endif

@@ -34,6 +34,10 @@ static inline const gcctl_links *gcctl_links_next(const gcctl_links *links) {
     return (const gcctl_links *)(links->next & ~(uintptr_t)7);
 }
 
+static inline const gcctl_links *gcctl_links_previous(const gcctl_links *links) {
+    return (const gcctl_links *)(links->previous & ~(uintptr_t)7);
+}
+
 static inline const gcctl_links *gcctl_links_of(const PyObject *object) {
     return (const gcctl_links *)object - 1;
 }

@@ -19,6 +19,8 @@ enum {
     GCCTL_LEAF_CHUNKS = 1 << (GCCTL_LEAF_SHIFT - GCCTL_CHUNK_SHIFT)
 };
 
+#define GCCTL_MEMBERS UINT32_MAX /* at most */
+
 typedef struct {
     uint64_t member;
     uint64_t marked; /* of the members */

@@ -78,14 +78,11 @@ cdef bint alone() noexcept:
     return PyInterpreterState_Next(PyInterpreterState_Head()) == NULL
 
 
-cdef bint collector_is_free() except -1:
-    """Does a collection run when one is asked for? Not while another does.
-
-    It also takes care of what is young, so that a slice decides about its candidates alone.
-    """
+cdef int64_t collect_young() except? -2:
+    """How many were unreachable; DID_NOT_RUN while another collection runs."""
     cdef object before = young_collections()
-    gc_collect(0)
-    return young_collections() != before
+    cdef int64_t collected = gc_collect(0)
+    return collected if young_collections() != before else DID_NOT_RUN
 
 
 cdef object young_collections():
@@ -101,6 +98,7 @@ cdef class Window:
     cdef int child  # to be waited for; or NO_CHILD
     cdef gcctl_child_usage usage  # of a child that has ended
     cdef gcctl_sweep sweep
+    cdef int64_t swept  # objects found unreachable
 
     def __dealloc__(self):
         if self.answer != NULL:
@@ -136,6 +134,7 @@ cdef class Window:
         window_is_open = True
         self.sweep = gcctl_sweep(NULL, NULL, 0, 0)
         self.usage = gcctl_child_usage(0, 0)
+        self.swept = 0
         cdef int child = -1
         self.traced = is_tracing()
         if gcctl_hook_attach() == GCCTL_OK:
@@ -159,8 +158,19 @@ cdef class Window:
             self.child = NO_CHILD
         return self.child == NO_CHILD
 
-    def intact(self):
-        """Whether everything that was freed since the window was opened is known."""
+    def spoiled(self):
+        """Why not everything that was freed since the window was opened is known; "": it is."""
+        if self.intact():
+            return ""
+        if self.answer == NULL:
+            return "it was ended"
+        if gcctl_freed_is_incomplete():
+            return "no memory for notes of what was freed"
+        if not alone():
+            return "another interpreter appeared in the process"
+        return "the object allocator was replaced in the meantime"
+
+    cdef bint intact(self):
         # tracemalloc puts back what it found, whoever has come since. That it went and came again
         # behind a third wrapper would not show in who is outermost.
         return (self.answer != NULL and gcctl_hook_is_outermost() and is_tracing() is self.traced
@@ -169,17 +179,25 @@ cdef class Window:
     def slice(self, int64_t enough):
         """Have CPython decide about some `enough` further candidates.
 
-        Returns the number of objects it found unreachable, 0 where it is not `intact`; -1 where
-        nothing could be done because a collection is running.
+        Returns the number of objects it found unreachable, young ones too; -1 where nothing could
+        be done because a collection is running. Moves nothing where the window is `spoiled`.
         """
-        if not collector_is_free():
+        cdef int64_t young = collect_young()
+        cdef int64_t collected
+        if young == DID_NOT_RUN:
             return DID_NOT_RUN
         # From here to the last object moved no Python code runs, nor any other thread.
         if not self.intact() or not self._begin_sweep():
-            return 0
+            return young
         if gcctl_sweep_move(&self.sweep, enough) == 0:
-            return 0
-        return gc_collect(0)  # in which anything may happen, also to this window
+            return young
+        collected = gc_collect(0)  # in which anything may happen, also to this window
+        self.swept += collected
+        return young + collected
+
+    def collected(self):
+        """How many objects slices have found unreachable, besides what was young."""
+        return self.swept
 
     def left(self):
         """How many candidates there are still."""

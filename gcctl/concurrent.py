@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import platform
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple
 from gcctl import _impl
 from gcctl._protocol import REASONS, Core, Memory
 from gcctl.collectors import COLLECTOR
-from gcctl.concurrent_run import INTERRUPTED, UNINSTALLED, ConcurrentCollection
+from gcctl.concurrent_run import BUSY, INTERRUPTED, UNINSTALLED, ConcurrentCollection
 from gcctl.cycles import CycleProfile, Cycles
 from gcctl.limits import rss_bytes
 from gcctl.prospects import Prospects
@@ -22,11 +24,16 @@ from gcctl.prospects import Prospects
 logger = logging.getLogger("gcctl")
 
 FULL = 2
+SCHEDULED = REASONS.index("scheduled")
 
 SLICE_NS = 2_000_000
 """What a slice of the sweep is to take, or a quarter of `max_pause` if that is less."""
 
 REAP_SECONDS = 0.2
+"""How long killed children are waited for where there is time."""
+
+NOT_TRIED = (3, 16)
+"""From this version on the layout of the collector's lists may be another one."""
 
 
 class ConcurrentStats(NamedTuple):
@@ -71,6 +78,7 @@ class Concurrent:
         self._held: ConcurrentCollection | None = None
         """The same, where there are boundaries to take it to its end."""
         self._attended = False
+        self._owed = False  # one that was due at a boundary and could not be begun
         self._said: set[str] = set()
         self._stats = ConcurrentStats()
         self._prospects = Prospects()
@@ -113,6 +121,12 @@ class Concurrent:
         why = self.missing or self._prospects.doubt(rss, self.core.now())
         if not why:
             why = handle._begin(*self._prospects.room(rss))
+        if why == BUSY:
+            handle._cancel(BUSY)
+            if self._attended and reason == SCHEDULED:
+                self._owed = True
+                self.core.attend(True)
+            return
         if why:
             self._running = None
             self._fall_back(handle, why, reason)
@@ -143,6 +157,9 @@ class Concurrent:
         held = self._held
         if held is not None:
             held._step()
+        elif self._owed:
+            self._owed = False
+            self.start(SCHEDULED)
         elif self._reap():
             self.core.attend(False)
 
@@ -156,7 +173,7 @@ class Concurrent:
             self._attend(running)
 
     def uninstalled(self) -> None:
-        self._attended = False
+        self._attended = self._owed = False
         self.slice_ns = SLICE_NS
         running = self.running
         if running is not None:
@@ -209,6 +226,8 @@ def _missing(core: Core) -> str:
         return "concurrent collections need the compiled core"
     if COLLECTOR != "generational":
         return f"concurrent collections need the generational collector, not the {COLLECTOR}"
+    if sys.version_info >= NOT_TRIED:
+        return f"concurrent collections were not tried on CPython {platform.python_version()}"
     try:
         importlib.import_module("gcctl._concurrent")
     except ImportError as error:

@@ -46,7 +46,8 @@ OTHER_COLLECTION = "another full collection came in between"
 UNINSTALLED = "gcctl was uninstalled"
 INTERRUPTED = "its start was interrupted"
 FORKED = "the process was forked"
-PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED})
+BUSY = "another collection was running, or a fork being made"
+PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, BUSY})
 """Why a collection can be void without a failure of its own."""
 
 # What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/answer.h.
@@ -190,7 +191,7 @@ class ConcurrentCollection:
             began = core.now()
             action = partial(self._window.open, capacity, table_bytes, CHILD_SECONDS)
             if core.collect(FULL, CONCURRENT, action) < 0:
-                return "a collection was running"
+                return BUSY
             self._started_ns = core.now()
             self._look_ns = self._started_ns
             self._full_collections = _full_collections()
@@ -207,9 +208,10 @@ class ConcurrentCollection:
 
     def _step(self, *, sweep: bool = True) -> None:
         """What can be done now; one slice at most."""
+        me = get_ident()
         if self._ending or self._stepping:  # with the next line one step
             return
-        self._stepping = get_ident()
+        self._stepping = me
         try:
             reason = self._wait() if not self._answered else self._sweep() if sweep else ""
             if reason:
@@ -263,7 +265,7 @@ class ConcurrentCollection:
             now = owner.core.now()
             if collected >= 0:
                 self._busy_ns = 0
-                self._measure(now - began, sum(window.seen()) - seen, collected)
+                self._measure(now - began, sum(window.seen()) - seen)
             else:
                 self._busy_ns = self._busy_ns or began
             return ""
@@ -273,13 +275,13 @@ class ConcurrentCollection:
             return "collected"
         return ""
 
-    def _measure(self, pause_ns: int, seen: int, collected: int) -> None:
+    def _measure(self, pause_ns: int, seen: int) -> None:
         run = self._run
         self._run = run._replace(
             slices=run.slices + 1,
             sweep_pause_max_ns=max(run.sweep_pause_max_ns, pause_ns),
             sweep_total_ns=run.sweep_total_ns + pause_ns,
-            objects_collected=run.objects_collected + collected,
+            objects_collected=self._window.collected(),
             dropped=self._window.seen()[1],
         )
         wanted = seen * self._owner.slice_ns // max(pause_ns, 1)
@@ -289,9 +291,8 @@ class ConcurrentCollection:
     def _spoiled(self) -> str:
         if _full_collections() != self._full_collections:
             return f"void: {OTHER_COLLECTION}"
-        if not self._window.intact():
-            return "void: the object allocator was replaced in the meantime"
-        return ""
+        why = self._window.spoiled()
+        return f"void: {why}" if why else ""
 
     def _end(self, outcome: str) -> None:
         """Everything as it was before."""

@@ -62,6 +62,7 @@ class Prospects:
             return "making the child would take longer than to stop the world"
         if self._groups is None:
             self._groups = MemoryGroups()
+        self._groups.refresh()
         expected = min(self.room(rss)[1], rss // 4) + int(rss * WRITTEN_SHARE) + 2**24
         if available_bytes(self._groups) < expected:
             return "too little memory is free"
