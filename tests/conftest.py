@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import importlib.util
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
 import pytest
+from processes import PATIENCE_SECONDS, wait_until
 
 import gcctl
 from gcctl import _impl, _pycore, _pymemory
 from gcctl._protocol import Core, Memory
 from gcctl.collectors import COLLECTOR
 
-# How long an example takes says more about the machine's neighbours than about gcctl.
-hypothesis.settings.register_profile("gcctl", deadline=None)
+# How long an example takes, to make or to run, says more about the machine's neighbours than about
+# gcctl.
+hypothesis.settings.register_profile(
+    "gcctl", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("gcctl")
+
+SELDOM = 5000
+"""Container objects that no test makes by the way; one that is about automatic GC makes more."""
 
 NOT_BUILT = "the compiled core is not installed (GCCTL_BUILD_EXT=no)"
 TWINS: dict[str, type[Core] | None] = {"c": None, "python": _pycore.Core}
@@ -64,18 +73,70 @@ def both_twins() -> list[type[Core]]:
 
 
 @pytest.fixture(autouse=True)
-def interpreter_as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No GCCTL_ variable from outside reaches a test, and no GC setting of a test gets out."""
-    for name in list(os.environ):
-        if name.startswith("GCCTL_") and name != "GCCTL_IMPL":
-            monkeypatch.delenv(name)
+def interpreter_as_found() -> Iterator[None]:
+    """No GCCTL_ variable from outside reaches a test, and no GC setting of a test gets out, nor
+    does a thread: the next test counts them, or forks."""
     enabled, thresholds, debug = gc.isenabled(), gc.get_threshold(), gc.get_debug()
-    yield
-    gcctl.uninstall()
-    left = gc.isenabled(), gc.get_threshold(), gc.get_debug()
-    gc.set_threshold(*thresholds)
-    gc.set_debug(debug)
-    (gc.enable if enabled else gc.disable)()
+    threads = _thread._count()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("GCCTL_") and name != "GCCTL_IMPL":
+                patch.delenv(name)
+        # A machine that is busy with something else may take a second to switch threads.
+        patch.setattr("gcctl.controller.DELIVERY_SECONDS", PATIENCE_SECONDS)
+        yield
+        try:
+            gcctl.uninstall()
+        finally:  # whatever went wrong, it is this test alone that has failed
+            if gcctl.stats().policy is not None:
+                with suppress(Exception):
+                    gcctl.uninstall()
+            left = gc.isenabled(), gc.get_threshold(), gc.get_debug()
+            gc.set_threshold(*thresholds)
+            gc.set_debug(debug)
+            (gc.enable if enabled else gc.disable)()
+            ours = [getattr(entry, "__self__", None) is _impl.core for entry in gc.callbacks]
+            gc.callbacks[:] = [
+                e for e, is_ours in zip(gc.callbacks, ours, strict=True) if not is_ours
+            ]
     assert left == (enabled, thresholds, debug), "the test left GC settings behind"
-    owners = [getattr(callback, "__self__", None) for callback in gc.callbacks]
-    assert _impl.core not in owners, "the test left a gc callback behind"
+    assert not any(ours), "the test left a gc callback behind"
+    wait_until(lambda: _thread._count() <= threads, "the test left a thread behind")
+
+
+@pytest.fixture
+def short_collections() -> Iterator[None]:
+    """They need not go through all that pytest has made."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def no_collection_by_itself() -> Iterator[None]:
+    """Automatic GC is as on as it was, but none falls due while a test counts collections."""
+    thresholds = gc.get_threshold()
+    gc.collect(0)
+    gc.set_threshold(SELDOM, *thresholds[1:])
+    yield
+    gc.set_threshold(*thresholds)
+
+
+@pytest.fixture(params=[True, False], ids=["gc on", "gc off"])
+def found(request: pytest.FixtureRequest, no_collection_by_itself: None) -> Iterator[bool]:
+    """Whether automatic GC was on before."""
+    enabled: bool = request.param
+    (gc.enable if enabled else gc.disable)()
+    yield enabled
+    gcctl.uninstall()
+    assert gc.isenabled() is enabled
+    gc.enable()
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "installed"])
+def installed(request: pytest.FixtureRequest) -> bool:
+    """Whether a controller is there, which does nothing by itself."""
+    if request.param:
+        gcctl.install("off")
+    return bool(request.param)

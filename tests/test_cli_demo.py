@@ -422,9 +422,9 @@ def children_of(pid: int, *names: str) -> dict[str, psutil.Process]:
     """The processes of these names, once they are all there; else nothing."""
     found = {}
     for child in psutil.Process(pid).children(recursive=True):
-        for name in names:
-            if f"gcctl._demo.{name}" in child.cmdline():
-                found[name] = child
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+            command = child.cmdline()
+            found.update({name: child for name in names if f"gcctl._demo.{name}" in command})
     return found if len(found) == len(names) else {}
 
 

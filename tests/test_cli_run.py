@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from processes import PATIENCE_SECONDS, wait_until
 
 from gcctl.cli._python import honouring_pythonpath, interpreter_options
 
@@ -33,7 +34,7 @@ def run(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         env={**os.environ, **environment},
         check=False,
     )
@@ -153,9 +154,9 @@ atexit.register(sys.stderr.write, "last registered\\n")
 print("body")
 """,
     "threads that outlive the main one": """
-import threading, time
+import threading
 def late():
-    time.sleep(0.2)
+    threading.main_thread().join()
     print("late")
 threading.Thread(target=late).start()
 print("main ends")
@@ -385,9 +386,11 @@ def test_a_signal_from_outside_ends_it_as_it_ends_python(tmp_path: Path, number:
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(0.2)  # for it to be in its sleep: the traceback tells
+            # For it to be in its sleep: the traceback tells.
+            asleep = psutil.Process(process.pid)
+            wait_until(lambda asleep=asleep: asleep.status() == psutil.STATUS_SLEEPING)  # type: ignore[misc]
             process.send_signal(number)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_SECONDS)
         results.append((process.returncode, out, err))
     assert results[0] == results[1]
     assert results[1][0] == -number
@@ -397,7 +400,7 @@ def test_a_signal_from_outside_ends_it_as_it_ends_python(tmp_path: Path, number:
 def test_the_program_has_the_process_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("import os; print(os.getpid())")
     with subprocess.Popen([*RUN, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE) as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert int(out) == process.pid
 
 

@@ -9,15 +9,10 @@ import time
 from typing import Any
 
 import pytest
+from collecting import Node
+from processes import wait_until
 
 import gcctl
-
-
-class Node:
-    """Something that only the garbage collector can free."""
-
-    def __init__(self) -> None:
-        self.me = self
 
 
 def run_requests(count: int) -> None:
@@ -26,6 +21,7 @@ def run_requests(count: int) -> None:
             Node()
 
 
+@pytest.mark.usefixtures("short_collections")
 class TestPresets:
     def test_production_is_the_default_and_follows_the_sources_frequencies(self) -> None:
         controller = gcctl.install()
@@ -144,10 +140,7 @@ class TestInstall:
 
     def test_from_a_thread_without_a_python_frame(self) -> None:
         _thread.start_new_thread(gcctl.install, ())
-        deadline = time.monotonic() + 10
-        while gcctl.stats().policy is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+        wait_until(lambda: gcctl.stats().policy is not None)
         with pytest.raises(gcctl.GcctlError, match="an unknown place"):
             gcctl.install()
 

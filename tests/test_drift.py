@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import in_child, run_program, wait_until
+from processes import in_child, needs_fork, run_program, wait_until
+from threads import in_threads, switching_often
 
 import gcctl
 from gcctl import _impl
 from gcctl.collectors import COLLECTOR
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 generational = pytest.mark.skipif(
     COLLECTOR != "generational", reason="the counters of other collectors do not tell of a freeze"
 )
@@ -75,7 +75,9 @@ CHANGES: dict[str, tuple[str, Callable[[], object], str]] = {
         pytest.param(name, marks=generational) if name == "freeze" else name for name in CHANGES
     ]
 )
-def change(request: pytest.FixtureRequest) -> tuple[Callable[[], object], str]:
+def change(
+    request: pytest.FixtureRequest, no_collection_by_itself: None
+) -> tuple[Callable[[], object], str]:
     """What somebody else does and what is told of it; a controller is installed."""
     policy, act, message = CHANGES[request.param]
     gcctl.install(policy, max_pause="1h", memory_limit=None, check_interval="1ms")
@@ -128,7 +130,6 @@ class TestChangesOfOthers:
     def test_are_told_by_one_of_many_threads_that_look(self) -> None:
         gcctl.install("off", max_pause="1h", max_collections_per_minute=None)
         barrier = threading.Barrier(4)
-        interval = sys.getswitchinterval()
 
         def look() -> None:
             for _ in range(100):
@@ -137,15 +138,7 @@ class TestChangesOfOthers:
                 barrier.wait()
                 gcctl.stats()
 
-        threads = [threading.Thread(target=look) for _ in range(4)]
-        sys.setswitchinterval(1e-6)
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            sys.setswitchinterval(interval)
+        in_threads(look)
         assert 0 < told() <= 100
 
     def test_several_at_once_are_one_alert_that_says_them_all(self) -> None:
@@ -173,12 +166,13 @@ class TestChangesOfOthers:
         assert told() == 1
 
     @generational
+    @pytest.mark.usefixtures("no_collection_by_itself")
     def test_a_freeze_is_told_also_where_some_were_frozen_before(self) -> None:
         gc.freeze()
         gcctl.install("off", max_pause="1h")
         gc.collect(1)
         assert told() == 0
-        kept: list[object] = [[] for _ in range(5000)]
+        kept: list[object] = [[] for _ in range(2000)]
         gc.freeze()
         assert told() == 1
         del kept
@@ -261,8 +255,6 @@ class TestOwnChanges:
         assert controller.stats().faults == 0
 
     @needs_fork
-    # From 3.12 a fork with threads about is warned of.
-    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_raise_no_alert_while_others_look(self) -> None:
         gcctl.install("off", max_pause="1h", max_collections_per_minute=None)
         gc.collect()
@@ -270,7 +262,6 @@ class TestOwnChanges:
         gcctl.uninstall()
         gcctl.install("off", max_pause="1h", max_collections_per_minute=None)
         stop = threading.Event()
-        interval = sys.getswitchinterval()
         seen: list[int] = []
 
         def look() -> None:
@@ -278,22 +269,22 @@ class TestOwnChanges:
                 seen.append(told())
 
         threads = [threading.Thread(target=look) for _ in range(2)]
-        sys.setswitchinterval(1e-6)
-        for thread in threads:
-            thread.start()
-        try:
-            for number in range(200):
-                with gcctl.batch():
-                    pass
-                if number % 20 == 0:
-                    assert in_child(lambda: gcctl.stats().alerts) == "()"
-        finally:
-            stop.set()
+        with switching_often():
             for thread in threads:
-                thread.join()
-            sys.setswitchinterval(interval)
+                thread.start()
+            try:
+                for number in range(200):
+                    with gcctl.batch():
+                        pass
+                    if number % 20 == 0:
+                        assert in_child(lambda: gcctl.stats().alerts) == "()"
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
         assert set(seen) == {0}
 
+    @pytest.mark.usefixtures("no_collection_by_itself")  # its callback is Python in one twin
     @pytest.mark.parametrize("policy", ["off", "instagram"])
     def test_raise_no_alert_where_uninstalling_comes_in_the_middle_of_a_look(
         self, policy: str, caplog: pytest.LogCaptureFixture
@@ -359,7 +350,7 @@ def test_at_the_end_of_the_process(tmp_path: Path) -> None:
         import gc, logging, sys
         import gcctl
         logging.basicConfig(stream=sys.stdout, format="%(message)s")
-        gcctl.install("off")
+        gcctl.install("off", max_pause="1h")
         gc.disable()
         """,
         tmp_path,

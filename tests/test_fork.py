@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from processes import in_child
+from collecting import collector_works
+from processes import in_child, needs_fork, run_program
+from threads import switching_often
 
 import gcctl
 from gcctl import _impl
 from gcctl.fork import ForkGuard
 
-pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform"),
-    # From 3.12 a fork with threads about is warned of; what is tested here is just that.
-    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
-]
+pytestmark = needs_fork
 
 
 def counts() -> tuple[int, int, int]:
@@ -82,7 +78,7 @@ def test_child_can_install_where_the_parent_holds_the_lock() -> None:
                 gate.acquire()
 
     gate = threading.Lock()
-    gcctl.install()
+    gcctl.install(max_pause="1h")  # the log of another thread may be locked in the child
     Blocking()
 
     def child() -> object:
@@ -101,20 +97,11 @@ def test_child_can_install_where_the_parent_holds_the_lock() -> None:
     releaser.join()
 
 
-def collector_works() -> bool:
-    class Node:
-        def __init__(self) -> None:
-            self.me = self
-
-    Node()
-    return gc.collect() > 0
-
-
 @pytest.mark.parametrize("automatic", [True, False], ids=["theirs", "ours"])
 def test_a_fork_waits_for_the_collection_of_another_thread(automatic: bool) -> None:
     """Without that, no collection ever runs in the child."""
-    inside = threading.Event()
-    finished: list[float] = []
+    inside, forking = threading.Event(), threading.Event()
+    finished: list[bool] = []
 
     class Slow:
         def __init__(self) -> None:
@@ -122,17 +109,17 @@ def test_a_fork_waits_for_the_collection_of_another_thread(automatic: bool) -> N
 
         def __del__(self) -> None:
             inside.set()
-            time.sleep(0.3)
-            finished.append(time.monotonic())
+            forking.wait()
+            time.sleep(0.1)
+            finished.append(True)
 
-    gcctl.install("off" if automatic else "instagram")
+    gcctl.install("off" if automatic else "instagram", max_pause="1h")
     Slow()
     thread = threading.Thread(target=gc.collect if automatic else gcctl.tick)
     thread.start()
     inside.wait()
-    assert not finished
-    assert in_child(collector_works) == "True"
-    assert finished
+    forking.set()
+    assert in_child(lambda: (bool(finished), collector_works())) == "(True, True)"
     thread.join()
 
 
@@ -177,19 +164,20 @@ def test_fork_without_install_is_untouched() -> None:
 
 
 def test_in_flight_starts_at_zero_where_gcctl_was_never_installed(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text("""
-import os, gcctl
-with gcctl.request():
-    pid = os.fork()
-    if not pid:
-        gcctl.install()
-        print(gcctl.stats().in_flight, flush=True)
-        os._exit(0)
-    os.waitpid(pid, 0)
-""")
-    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == "0\n", done.stderr
+    out = run_program(
+        """
+        import os, gcctl
+        with gcctl.request():
+            pid = os.fork()
+            if not pid:
+                gcctl.install()
+                print(gcctl.stats().in_flight, flush=True)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        """,
+        tmp_path,
+    )
+    assert out == "0\n"
 
 
 def test_automatic_gc_is_on_again_after_a_fork() -> None:
@@ -199,6 +187,7 @@ def test_automatic_gc_is_on_again_after_a_fork() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="forking with threads is unsafe on macOS")
+@pytest.mark.usefixtures("short_collections")
 @pytest.mark.parametrize("policy", ["instagram", "off"])
 def test_forks_in_a_storm_of_collections_all_have_working_collectors(policy: str) -> None:
     class Yielding:
@@ -216,9 +205,8 @@ def test_forks_in_a_storm_of_collections_all_have_working_collectors(policy: str
             Yielding.pending -= 1
 
     gcctl.install(policy, gen1_every=None, gen2_every=None, gen0_every=1, max_pause="1h")
-    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    thresholds = gc.get_threshold()
     gc.set_threshold(20, 10, 10)  # for automatic GC, where it is on
-    sys.setswitchinterval(1e-6)
     stop = threading.Event()
 
     def serve() -> None:
@@ -228,16 +216,16 @@ def test_forks_in_a_storm_of_collections_all_have_working_collectors(policy: str
                     Yielding()
 
     threads = [threading.Thread(target=serve) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        assert [in_child(collector_works) for _ in range(40)] == ["True"] * 40
-    finally:
-        stop.set()
+    with switching_often():
         for thread in threads:
-            thread.join()
-        sys.setswitchinterval(interval)
-        gc.set_threshold(*thresholds)
+            thread.start()
+        try:
+            assert [in_child(collector_works) for _ in range(40)] == ["True"] * 40
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+            gc.set_threshold(*thresholds)
 
 
 def test_a_fork_begun_while_nothing_was_installed_lets_go_of_nobody_elses_hold() -> None:

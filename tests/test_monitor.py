@@ -6,18 +6,16 @@ import gc
 import itertools
 import time
 
+import pytest
+from collecting import Node
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_hog import block
+from memory_hog import MIB, block
+from processes import wait_until
 
 import gcctl
 from gcctl import _impl
 from gcctl.monitor import SAMPLE_NS, SAMPLES_KEPT, CollectionStats, Monitor
-
-
-class Node:
-    def __init__(self) -> None:
-        self.me = self
 
 
 def run_requests(count: int) -> None:
@@ -51,6 +49,7 @@ def test_the_last_minute_is_all_there_is_in_the_first_one() -> None:
     assert stats.last_minute.pause_histogram == stats.pause_histogram
 
 
+@pytest.mark.usefixtures("short_collections")
 def test_shares_of_elapsed_time_and_of_cpu_time() -> None:
     gcctl.install(gen2_every=1)
     run_requests(20)
@@ -71,11 +70,16 @@ def test_nothing_divided_by_nothing_is_nothing() -> None:
 
 def test_memory_is_sampled_at_boundaries() -> None:
     controller = gcctl.install("off", check_interval="1ms")
+    before = _impl.memory.rss()
+
+    def sampled() -> bool:
+        """At a boundary, and not by stats()."""
+        gcctl.tick()
+        peak: int = controller._monitor.counters(0, None)["rss_peak_bytes"]
+        return peak > before + 32 * MIB
+
     with block(64):
-        high = _impl.memory.rss()
-        # Until a boundary, and not stats(), has sampled it.
-        while controller._monitor.counters(0, None)["rss_peak_bytes"] < high - 2**20:
-            gcctl.tick()
+        wait_until(sampled)
     stats = gcctl.stats()
     assert stats.rss_bytes < stats.rss_mean_bytes < stats.rss_peak_bytes
     assert stats.memory_samples

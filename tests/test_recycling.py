@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import _thread
-import gc
 import logging
 import os
-import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import in_child, run_program, wait_until
+from memory_hog import LITTLE
+from processes import in_child, needs_fork, run_program, wait_until
+from threads import in_threads, no_thread, switching_often
 
 import gcctl
 from gcctl._protocol import Core
 from gcctl.recycling import Recycling
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-
-LITTLE = 2**20  # no Python process is that small
 HOUR_NS = 3600 * 10**9
-
-
-@pytest.fixture
-def short_collections() -> Iterator[None]:
-    """They need not go through all that pytest has made."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def install(**fields: Any) -> gcctl.Controller:
@@ -285,9 +272,7 @@ class TestCallbacks:
         assert (early, late) == (["requests"], ["requests"])
 
     def test_one_that_comes_as_the_advice_does_is_told_once(self) -> None:
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-6)
-        try:
+        with switching_often():
             for _ in range(50):
                 told: list[str] = []
                 recycling = Recycling(None, None, 0)
@@ -306,12 +291,8 @@ class TestCallbacks:
                     thread.join()
                 recycling.finish(60)
                 assert told == ["rss"]
-        finally:
-            sys.setswitchinterval(interval)
 
     def test_advice_of_many_threads_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-6)
         recyclings = [Recycling(None, None, 0) for _ in range(50)]
         barrier = threading.Barrier(4)
 
@@ -320,14 +301,7 @@ class TestCallbacks:
                 barrier.wait()
                 recycling.advise("rss", "large")
 
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            sys.setswitchinterval(interval)
+        in_threads(work)
         assert caplog.text.count("should be recycled") == 50
 
     def test_one_that_fails_or_uninstalls(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -343,7 +317,8 @@ class TestCallbacks:
         assert "a callback for advice to recycle failed" in caplog.text
         assert controller.stats().recycle_advice is not None
 
-    def test_one_that_blocks_holds_up_nobody_else(self) -> None:
+    def test_one_that_blocks_holds_up_nobody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gcctl.controller.DELIVERY_SECONDS", 0.05)
         leave = threading.Event()
         told: list[str] = []
         controller = install(recycle_after_requests=1, memory_limit=LITTLE)
@@ -361,9 +336,6 @@ class TestCallbacks:
 def test_advice_that_no_thread_could_tell_is_told_at_a_later_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_thread(*unused: object) -> None:
-        raise RuntimeError("can't start new thread")
-
     told: list[gcctl.RecycleAdvice] = []
     controller = gcctl.install("off", recycle_after_requests=1, recycle_jitter=0)
     controller.on_recycle(told.append)

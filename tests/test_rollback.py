@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import gc
 import logging
-import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from interruptions import interrupt_everywhere
+from processes import run_program
 
 import gcctl
 from gcctl import _impl
 from gcctl.settings import Rollback, Settings
 
 PRESETS = ["instagram", "production", "conservative", "off"]
-
-
-def run_program(source: str, tmp_path: Path, *, status: int = 0) -> str:
-    """The output of a program of its own, run where it can only import the installed package."""
-    program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent(source))
-    done = subprocess.run(
-        [sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == status, done.stderr
-    return done.stdout
 
 
 @given(
@@ -42,6 +31,7 @@ def test_settings_come_back_from_every_preset(
     policy: str, enabled: bool, thresholds: tuple[int, int, int], debug: int
 ) -> None:
     before = Settings.current()
+    gc.freeze()  # short collections
     (gc.enable if enabled else gc.disable)()
     gc.set_threshold(*thresholds)
     gc.set_debug(debug)
@@ -57,6 +47,7 @@ def test_settings_come_back_from_every_preset(
         gc.set_threshold(*before.thresholds)
         gc.set_debug(before.debug)
         gc.enable()
+        gc.unfreeze()
 
 
 class TestDrift:
@@ -155,69 +146,27 @@ class TestInterruption:
 
     def test_a_signal_that_raises_anywhere_is_survived(self, tmp_path: Path) -> None:
         """An exception at each point where CPython looks for signals, one after the other."""
-        out = run_program(
+        points = interrupt_everywhere(
             """
-            import dis, gc, sys
-            import gcctl
-            from gcctl import _impl
             from gcctl.settings import Settings
 
-            class SignalError(Exception):
-                pass
-
-            opcodes = {}
-
-            def looks_for_signals(code, offset):
-                if code not in opcodes:
-                    opcodes[code] = {i.offset: i.opname for i in dis.get_instructions(code)}
-                opcode = opcodes[code].get(offset, "")
-                return opcode.startswith(("CALL", "RESUME", "JUMP_BACKWARD"))
-
-            def use_gcctl(raise_at):
-                points = 0
-                previous = {}
-
-                def trace(frame, event, arg):
-                    nonlocal points
-                    if "gcctl" not in frame.f_code.co_filename:
-                        return None
-                    frame.f_trace_opcodes, frame.f_trace_lines = True, False
-                    if event == "opcode":
-                        offset = previous.get(frame)
-                        previous[frame] = frame.f_lasti
-                        if offset is not None and looks_for_signals(frame.f_code, offset):
-                            points += 1
-                            if points == raise_at:
-                                previous.clear()
-                                sys.settrace(None)
-                                raise SignalError
-                    return trace
-
-                sys.settrace(trace)
-                try:
-                    with gcctl.install("instagram"):
-                        with gcctl.request():
-                            pass
-                except SignalError:
-                    return True
-                finally:
-                    sys.settrace(None)
-                return False
+            def use_gcctl():
+                with gcctl.install("instagram"):
+                    with gcctl.request():
+                        pass
 
             before = Settings.current()
-            use_gcctl(0)
-            raise_at = 1
-            while use_gcctl(raise_at):
-                gcctl.uninstall()
-                assert Settings.current() == before, raise_at
-                assert gcctl.stats() == gcctl.Stats(), raise_at
-                assert gc.callbacks == [], raise_at
-                raise_at += 1
-            print(raise_at > 50)
+            """,
+            "use_gcctl",
+            """
+            gcctl.uninstall()
+            assert Settings.current() == before, raise_at
+            assert gcctl.stats() == gcctl.Stats(), raise_at
+            assert gc.callbacks == [], raise_at
             """,
             tmp_path,
         )
-        assert out == "True\n"
+        assert points > 50
 
     def test_an_interrupted_uninstall_keeps_the_last_statistics(
         self, monkeypatch: pytest.MonkeyPatch

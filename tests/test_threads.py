@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
+from threads import in_threads
 
 import gcctl
 
 THREADS, REQUESTS = 8, 5000
 
-
-@pytest.fixture(autouse=True)
-def switching_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-def in_threads(work: object, count: int = THREADS) -> None:
-    threads = [threading.Thread(target=work) for _ in range(count)]  # type: ignore[arg-type]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+pytestmark = pytest.mark.usefixtures("short_collections")
 
 
 def test_every_request_is_one_boundary() -> None:
@@ -40,7 +25,7 @@ def test_every_request_is_one_boundary() -> None:
             with kept if number % 2 else gcctl.request():
                 pass
 
-    in_threads(work)
+    in_threads(work, THREADS)
     stats = gcctl.stats()
     assert stats.requests == THREADS * REQUESTS
     assert stats.in_flight == 0
@@ -69,7 +54,7 @@ def test_nothing_is_lost_when_collections_meet() -> None:
             with gcctl.request():
                 Slow()
 
-    in_threads(work)
+    in_threads(work, THREADS)
     gcctl.tick()  # what was owed
     stats = gcctl.stats()
     assert stats.requests == THREADS * 500 + 1
@@ -100,7 +85,7 @@ def test_statistics_are_consistent_while_others_count() -> None:
             with gcctl.request():
                 pass
 
-    in_threads(work, 4)
+    in_threads(work)
     done.set()
     observer.join()
     assert wrong == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -86,6 +86,13 @@ def in_thread(work: Callable[[], object]) -> None:
         work()
 
     workers[depth].submit(deeper).result()
+
+
+@pytest.fixture(autouse=True)
+def workers_end() -> Iterator[None]:
+    yield
+    while workers:
+        workers.pop().shutdown()
 
 
 few = st.integers(0, 12)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 
 MIB = 2**20
+LITTLE = MIB  # no Python process is that small
 
 
 def block(mib: int) -> mmap.mmap:

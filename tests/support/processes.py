@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,12 +12,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+
+PATIENCE_SECONDS = 60
+"""How long what is sure to come may take on a machine that is busy with something else."""
+
 
 def in_child(work: Callable[[], object]) -> str:
     """repr() of what `work` returns or raises in a forked child."""
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
+        # One that hangs would be waited for without end; like this it says where it hangs, and dies.
+        faulthandler.register(signal.SIGALRM, sys.__stderr__, chain=True)
+        signal.alarm(PATIENCE_SECONDS)
         try:
             answer = repr(work())
         except BaseException as error:
@@ -25,7 +37,7 @@ def in_child(work: Callable[[], object]) -> str:
     os.close(writer)
     with os.fdopen(reader) as stream:
         answer = stream.read()
-    assert os.waitpid(pid, 0)[1] == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     return answer
 
 
@@ -40,8 +52,8 @@ def run_program(source: str, directory: Path, *, status: int = 0) -> str:
     return done.stdout
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], object], what: str = "it did not come true") -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
+        assert time.monotonic() < deadline, what
         time.sleep(0.001)
