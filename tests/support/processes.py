@@ -25,7 +25,7 @@ def in_child(work: Callable[[], object]) -> str:
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        # One that hangs would be waited for without end; like this it says where it hangs, and dies.
+        # One that hangs would be waited for without end; like this it says where, and dies.
         faulthandler.register(signal.SIGALRM, sys.__stderr__, chain=True)
         signal.alarm(PATIENCE_SECONDS)
         try:
