@@ -13,17 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from collecting import Node
 from concurrent_collections import concurrent_only, fallback_only
 from processes import wait_until
 
 import gcctl
-
-
-class Node:
-    """Something that only the garbage collector can free."""
-
-    def __init__(self) -> None:
-        self.me = self
 
 
 @pytest.fixture(autouse=True)
