@@ -413,7 +413,9 @@ def running(new_group: bool = False) -> Iterator[tuple[subprocess.Popen[str], di
         process_group=0 if new_group else None,
     ) as process:
         try:
-            yield process, wait_until(lambda: children_of(process.pid, "server", "client"))
+            children = wait_until(lambda: children_of(process.pid, "server", "client"))
+            wait_until(lambda: children["client"].num_threads() > 1)  # its start is over
+            yield process, children
         finally:
             process.kill()
 
