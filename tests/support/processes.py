@@ -26,7 +26,7 @@ def in_child(work: Callable[[], object]) -> str:
     pid = os.fork()
     if not pid:
         # One that hangs would be waited for without end; like this it says where, and dies.
-        faulthandler.register(signal.SIGALRM, sys.__stderr__, chain=True)
+        faulthandler.register(signal.SIGALRM, 2, chain=True)
         signal.alarm(PATIENCE_SECONDS)
         try:
             answer = repr(work())
