@@ -6,6 +6,7 @@ import _thread
 import gc
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -140,3 +141,12 @@ def installed(request: pytest.FixtureRequest) -> bool:
     if request.param:
         gcctl.install("off")
     return bool(request.param)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as in a terminal: a suite that runs in the background has it ignored, and so would
+    every process started from here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -443,15 +443,6 @@ def all_gone(children: dict[str, psutil.Process]) -> bool:
     return not any(child.is_running() for child in children.values())
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT as in a terminal: a suite that runs in the background has it ignored, and so would
-    every process started from here."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @posix
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("terminal", [True, False], ids=["from a terminal", "to the command"])

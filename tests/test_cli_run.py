@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -363,15 +363,6 @@ if __name__ == "__main__":
     (tmp_path / "program.py").write_text(text)
     assert "[0, 1, 4, 9]" in assert_same(tmp_path, "program.py")
     assert "[0, 1, 4, 9]" in assert_same(tmp_path, "-m", "program")
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT as in a terminal: a suite that runs in the background has it ignored, and so would
-    every process started from here."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @posix
