@@ -17,13 +17,14 @@ from concurrent_collections import concurrent_only, fallback_only
 from processes import wait_until
 
 import gcctl
+from gcctl.prospects import Prospects
 
 
 @pytest.fixture(autouse=True)
 def undisturbed(no_collection_by_itself: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No automatic full collection makes one void, none is avoided because the machine is slow,
     and none is left running."""
-    monkeypatch.setattr("gcctl.concurrent.SHORT_START_NS", 3600 * 10**9)
+    monkeypatch.setattr("gcctl.prospects.Prospects.doubt", lambda *expected: "")
     yield
     gcctl.collect_concurrently().finish()
 
@@ -281,3 +282,101 @@ def test_elsewhere_the_world_is_stopped_which_is_said_once(
     assert handle.outcome.startswith("fallback: concurrent collections ")
     gcctl.collect_concurrently()
     assert caplog.text.count("a full collection stopped the world: ") == 1
+
+
+@concurrent_only
+class TestRepeatedFailures:
+    def fail(self) -> gcctl.ConcurrentCollection:
+        handle = gcctl.collect_concurrently()
+        tracemalloc.start()
+        handle.finish()
+        tracemalloc.stop()
+        return handle
+
+    def test_two_in_a_row_are_followed_by_stops(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.undo()  # doubts are what this is about
+        monkeypatch.setattr("gcctl.concurrent.concurrent._prospects", Prospects())
+        assert {self.fail().outcome for _ in range(2)} == {
+            "void: the object allocator was replaced in the meantime"
+        }
+        refs = old_garbage(10)
+        handle = gcctl.collect_concurrently()
+        assert dead(refs) == 10
+        assert str(handle.outcome).startswith("fallback: the last ones were void: ")
+        assert "a full collection stopped the world: the last ones were void" in caplog.text
+
+    def test_one_alone_is_not(self) -> None:
+        self.fail()
+        handle = gcctl.collect_concurrently()
+        handle.finish()
+        assert handle.outcome == "collected"
+
+
+@concurrent_only
+def test_no_finalizer_runs_in_the_child() -> None:
+    """Making the dictionaries of instances may be what sets off an automatic collection there."""
+    ran_in: list[int] = []
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+
+    class Telling(Node):
+        def __del__(self) -> None:
+            os.write(writer, b"x")
+            ran_in.append(os.getpid())
+
+    thresholds = gc.get_threshold()
+    nodes = [Telling() for _ in range(500)]
+    gc.collect()
+    gc.set_threshold(1, 1, 1000)
+    try:
+        gc.disable()
+        nodes.clear()
+        handle = gcctl.collect_concurrently()
+        handle.finish()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+    assert ran_in == [os.getpid()] * 500
+    assert os.read(reader, 1000) == b"x" * 500
+    os.close(reader)
+    os.close(writer)
+
+
+@concurrent_only
+def test_a_finalizer_of_another_collection_cannot_finish_it_and_does_not_hang() -> None:
+    """In a process of one thread it returns at once; beside others it waits for theirs."""
+    seen: list[object] = []
+    refs = old_garbage(100)
+    handle = gcctl.collect_concurrently()
+    wait_until(lambda: handle.ready)
+
+    class Hasty(Node):
+        def __del__(self) -> None:
+            seen.append((handle.finish(), handle.outcome))
+
+    Hasty()
+    gc.collect(0)
+    assert seen == [(0, None)]
+    assert handle.finish() >= 100
+    assert dead(refs) == 100
+
+
+@concurrent_only
+def test_several_threads_that_start_at_once_start_one() -> None:
+    barrier = threading.Barrier(4)
+    handles: list[gcctl.ConcurrentCollection] = []
+
+    def start() -> None:
+        barrier.wait()
+        handles.append(gcctl.collect_concurrently())
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for handle in handles:
+        handle.finish()
+    assert {handle.outcome for handle in handles} == {"collected"}
