@@ -54,10 +54,11 @@ typedef struct {
     int64_t components;
     int64_t largest_component; /* objects */
     int64_t table_bytes;       /* of the child's tables, about */
-    int64_t memory_bytes; /* the child's own, in the end: tables and copied pages; -1: unknown */
-    int64_t types;        /* entries in type[] */
-    int64_t untyped;      /* unreachable objects of further types */
-    atomic_int sampled;   /* the steps are all there */
+    int64_t
+        memory_bytes;   /* the child's own when it was done: tables and copied pages; -1: unknown */
+    int64_t types;      /* entries in type[] */
+    int64_t untyped;    /* unreachable objects of further types */
+    atomic_int sampled; /* the steps are all there */
     int64_t steps;
     gcctl_step step[GCCTL_STEPS];
     int64_t capacity;                   /* of candidate[]; written by the parent */

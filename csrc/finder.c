@@ -37,10 +37,11 @@ static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, 
     graph.bytes_limit = task->table_bytes;
     graph.parent = parent;
     int state = gcctl_graph_answer(&graph, task->lists, answer);
+    /* Now: when it has the answer, the parent sweeps, and what it writes to would count here. */
+    answer->memory_bytes = gcctl_child_own_memory();
     atomic_store_explicit(&answer->state, state, memory_order_release);
     if (state == GCCTL_ANSWER_DONE) {
         gcctl_cycles_sample(&graph, answer);
-        answer->memory_bytes = gcctl_child_own_memory();
         atomic_store_explicit(&answer->sampled, 1, memory_order_release);
     }
     gcctl_child_exit(0);

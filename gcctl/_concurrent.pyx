@@ -248,8 +248,8 @@ cdef class Window:
         return found, untyped
 
     def memory_of_child(self):
-        """Once the child has ended: bytes that were its own; 0 where it could not tell."""
-        if self.answer == NULL or not self.answer.sampled:
+        """Once the child has answered: bytes that were its own; 0 where it could not tell."""
+        if self.answer == NULL:
             return 0
         return max(self.answer.memory_bytes, 0)
 
