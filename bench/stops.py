@@ -1,0 +1,113 @@
+"""One worker process: for how long a concurrent full collection stops it, against gc.collect().
+
+`python bench/stops.py KIND LIVE DEAD LARGEST ROUNDS` prints a row in JSON. LIVE objects are tracked
+by the collector; before each collection, DEAD objects in cycles of up to LARGEST are made garbage.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import random
+import statistics
+import sys
+from typing import Any
+
+from heaps import alive, clocked, collect_beside, garbage, live
+
+import gcctl
+from gcctl import _impl
+
+
+class NotConcurrentError(Exception):
+    """It fell back to stop-the-world."""
+
+
+def stopped(dead: int, largest: int, seed: int) -> dict[str, float]:
+    """gc.collect(), and what it found beyond that: left by the collections before."""
+    references = garbage(dead, largest, seed)
+    found: list[int] = []
+    took_ns = clocked(lambda: found.append(gc.collect()))
+    return {"gc_ns": took_ns, "left_before": found[0] - dead + alive(references)}
+
+
+def beside(dead: int, largest: int, seed: int) -> dict[str, float]:
+    """A concurrent collection, and a second one if that left anything."""
+    references = garbage(dead, largest, seed)
+    handle, longest_ns = collect_beside()
+    outcome, run = str(handle.outcome), handle.measured
+    if outcome.startswith("fallback"):
+        raise NotConcurrentError(outcome)
+    if outcome != "collected":
+        sys.exit(outcome)
+    collections = 1
+    if alive(references):
+        collect_beside()
+        collections = 2
+    return {
+        "start_ns": run.start_pause_ns,
+        "slice_ns": run.sweep_pause_max_ns,
+        "stop_ns": max(run.start_pause_ns, run.sweep_pause_max_ns),
+        "longest_call_ns": longest_ns,
+        "slices": run.slices,
+        "sweep_ns": run.sweep_total_ns,
+        "answer_ns": run.answer_ns,
+        "child_cpu_ns": run.child_cpu_ns,
+        "found_objects": run.tracked_objects,
+        "components": run.components,
+        "largest_component": run.largest_component,
+        "table_bytes_per_object": run.table_bytes / run.tracked_objects,
+        "beyond_tables_bytes": run.child_memory_bytes - run.table_bytes,
+        "collections": collections,
+        "left": alive(references),
+    }
+
+
+def measure(dead: int, largest: int, rounds: int) -> list[dict[str, float]]:
+    """Each round both, in an order drawn anew."""
+    measured = []
+    for number in range(rounds):
+        one: dict[str, float] = {}
+        for case in random.sample((stopped, beside), 2):
+            one |= case(dead, largest, number)
+        one["times_shorter"] = one["gc_ns"] / one["stop_ns"]
+        work_ns = one["child_cpu_ns"] + one["start_ns"] + one["sweep_ns"]
+        one["times_work"] = work_ns / one["gc_ns"]
+        measured.append(one)
+    return measured
+
+
+def worst(measured: list[dict[str, float]], name: str) -> float:
+    return max(one[name] for one in measured)
+
+
+def main(kind: str, objects: int, dead: int, largest: int, rounds: int) -> None:
+    logging.getLogger("gcctl").addHandler(logging.NullHandler())
+    gc.disable()
+    row: dict[str, Any] = {"kind": kind, "objects": objects, "dead": dead, "largest": largest}
+    before = _impl.memory.rss()
+    records = live(kind, objects)
+    gc.collect()
+    heap_bytes = _impl.memory.rss() - before
+    row |= {"tracked": len(gc.get_objects()), "heap_bytes": heap_bytes, "rounds": rounds}
+    with gcctl.install("off", monitoring=False):
+        try:
+            measured = measure(dead, largest, rounds)
+        except NotConcurrentError as error:
+            json.dump({**row, "skipped": str(error)}, sys.stdout)
+            return
+    row |= {name: statistics.median(one[name] for one in measured) for name in measured[0]}
+    row |= {
+        "beyond_tables_share": row["beyond_tables_bytes"] / heap_bytes,
+        "stop_worst_ns": worst(measured, "stop_ns"),
+        "longest_call_worst_ns": worst(measured, "longest_call_ns"),
+        "collections": worst(measured, "collections"),
+        "left": max(gc.collect(), worst(measured, "left"), worst(measured, "left_before")),
+    }
+    del records
+    json.dump(row, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
