@@ -1,4 +1,7 @@
-"""All benchmarks of gcctl in one command: `python bench/run.py [--quick] [--json FILE]`.
+"""The benchmarks of gcctl in one command: `python bench/run.py [--quick] [--json FILE]`.
+
+Those of concurrent collections, which take longer, are in `bench/concurrently.py`; a `--quick` run
+has both, briefly.
 
 Measures the gcctl that is installed, each part in worker processes of its own, and prints medians,
 ratios and whether the targets were reached; the exit status is 1 when one was not.
@@ -11,13 +14,14 @@ import json
 import os
 import platform
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import analysis
+import concurrent_tables
+import concurrently
 import floor
 import pyperf
 import tables
@@ -26,8 +30,7 @@ from candidates import candidates, demand_compiled_core
 from returned import KINDS
 from stall import OTHER, SAME
 from targets import MIB, Target, targets
-
-HERE = Path(__file__).resolve().parent
+from workers import progress, worker
 
 
 class Size(NamedTuple):
@@ -46,6 +49,8 @@ class Size(NamedTuple):
     returned_bytes: int
     batch_objects: int
     soak_boundaries: int
+    concurrent: concurrently.Size | None
+    """None: measured by `python bench/concurrently.py`."""
 
 
 FULL = Size(
@@ -59,6 +64,7 @@ FULL = Size(
     returned_bytes=500 * MIB,
     batch_objects=5_000_000,
     soak_boundaries=10_000_000,
+    concurrent=None,
 )
 QUICK = Size(
     workers=1,
@@ -71,17 +77,8 @@ QUICK = Size(
     returned_bytes=20 * MIB,
     batch_objects=50_000,
     soak_boundaries=200_000,
+    concurrent=concurrently.QUICK,
 )
-
-
-def worker(script: str, *arguments: object) -> str:
-    """What the script prints. Settings of gcctl in our environment are not to be its settings."""
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("GCCTL_")}
-    command = [sys.executable, str(HERE / script), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"bench/{script} failed with status {done.returncode}")
-    return done.stdout
 
 
 def time_statements(size: Size) -> pyperf.BenchmarkSuite:
@@ -99,11 +96,6 @@ def time_statements(size: Size) -> pyperf.BenchmarkSuite:
             else:
                 suite.add_runs(measured)
     return suite
-
-
-def progress(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{what}" + (" ..." if what else ""), end="", file=sys.stderr, flush=True)
 
 
 def time_processes(size: Size) -> dict[str, list[analysis.Row]]:
@@ -139,6 +131,7 @@ def measure(size: Size, pyperf_file: str | None, soak: bool) -> dict[str, Any]:
     processes = time_processes(size)
     progress("a simulated day")
     day = json.loads(worker("soak.py", size.soak_boundaries)) if soak else None
+    concurrent = concurrently.measure(size.concurrent) if size.concurrent else None
     progress("")
     measured = candidates()[1]
     values = {each.name: list(suite.get_benchmark(each.name).get_values()) for each in measured}
@@ -153,17 +146,14 @@ def measure(size: Size, pyperf_file: str | None, soak: bool) -> dict[str, Any]:
         "accuracy": accuracy,
         **processes,
         "soak": day,
+        "concurrent": concurrent,
     }
-    found = [{**target._asdict(), "reached": target.reached} for target in targets(results)]
-    return {**results, "targets": found}
+    return {**results, "targets": [target.as_row() for target in targets(results)]}
 
 
 def show(results: dict[str, Any], *, quick: bool) -> bool:
     """Print everything; False when a target that counts was not reached."""
-    found = [
-        Target(**{k: v for k, v in target.items() if k != "reached"})
-        for target in results["targets"]
-    ]
+    found = [Target.of_row(row) for row in results["targets"]]
     print(f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs\n")
     for part in (
         tables.timings(results["timings"]),
@@ -175,6 +165,7 @@ def show(results: dict[str, Any], *, quick: bool) -> bool:
         tables.stalls(results["stalls"]),
         tables.batch(results["batch"]),
         tables.soak(results["soak"]),
+        *concurrent_tables.parts(results["concurrent"]),
     ):
         print(part, end="\n\n")
     print(tables.targets(found, quick=quick))

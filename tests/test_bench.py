@@ -60,11 +60,37 @@ def test_the_one_command_prints_every_row(quick: tuple[list[str], dict[str, Any]
     ]
     starts += [f"{row['subject']} {row['objects']:,} lists" for row in results["batch"]]
     starts += [f"boundaries {results['soak']['boundaries']:,}"]
+    starts += concurrent_starts(results["concurrent"])
     starts += [target["name"] for target in results["targets"]]
     assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
     groups = {"idle", "tick", "due", "seen", "monitoring", "check"}
     assert {row["group"] for row in results["timings"]} == groups
-    assert len(results["targets"]) == 16
+    of_concurrent = 2 if measured(results["concurrent"]["heaps"]) else 0
+    assert len(results["targets"]) == 16 + of_concurrent
+
+
+def measured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what there was no memory for, or what cannot be here."""
+    return [row for row in rows if "skipped" not in row]
+
+
+def concurrent_starts(results: dict[str, Any]) -> list[str]:
+    parts = {part: results[part] for part in ("heaps", "garbage", "service")}
+    return [
+        *(f"{row['kind']} {row['tracked']:,}" for row in measured(parts["heaps"])),
+        *(f"up to {row['largest']:,} {row['dead']:,}" for row in measured(parts["garbage"])),
+        *(
+            f"{row['where']} {since} {row['requests']:.0f}"
+            for row in measured(parts["service"])
+            for since in ("due", "begun")
+        ),
+        *(
+            f"left out: {row.get('kind') or row['where']}, {row['objects']:,}"
+            for rows in parts.values()
+            for row in rows
+            if "skipped" in row
+        ),
+    ]
 
 
 def test_the_compiled_core_asks_for_no_memory_at_a_boundary(
@@ -81,6 +107,24 @@ def test_a_simulated_day_has_all_that_may_happen(quick: tuple[list[str], dict[st
     assert day["failures"] > day["by_reason"]["emergency"] > 0
     assert day["by_reason"]["scheduled"] + day["by_reason"]["emergency"] == day["boundaries"]
     assert day["simulated_seconds"] >= day["boundaries"] * 0.00864
+
+
+def test_concurrent_collections_leave_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    lines = run("concurrently.py", "--live", "20000", "--quick", "--json", str(file))
+    results = json.loads(file.read_text(encoding="utf-8"))
+    starts = concurrent_starts(results)
+    assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
+    rows = measured(results["heaps"] + results["garbage"])
+    if not rows:
+        pytest.skip(results["heaps"][0]["skipped"])
+    assert [(row["kind"], row["objects"], row["left"]) for row in rows] == [
+        ("fresh", 20_000, 0),
+        ("aged", 20_000, 0),
+        ("fresh", 20_000, 0),
+        ("fresh", 20_000, 0),
+    ]
+    assert [row["dead"] for row in rows] == [40_000, 40_000, 20_000, 20_000]
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")

@@ -1,0 +1,142 @@
+"""Concurrent full collections against `gc.collect()`: `python bench/concurrently.py [--quick]`.
+
+Measures the gcctl that is installed, each case in a worker process of its own, and prints medians,
+ratios and whether the targets were reached; the exit status is 1 when one was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import concurrent_tables
+import tables
+from analysis import Row
+from candidates import demand_compiled_core
+from heaps import AGED, BYTES_PER_OBJECT, FRESH
+from service import SAME, SPARE
+from targets import JUDGED_DEAD, JUDGED_LARGEST, JUDGED_OBJECTS, MIB, Target, concurrent
+from workers import progress, worker
+
+from gcctl.cgroup import MemoryGroups
+from gcctl.limits import available_bytes
+
+DEAD = 40_000
+SMALL = 4
+"""Objects in a cycle of the garbage in each heap, at most."""
+
+
+class Size(NamedTuple):
+    """How much of everything."""
+
+    live: tuple[int, ...]
+    rounds: int
+
+    @property
+    def dead(self) -> int:
+        return min(max(self.live), JUDGED_DEAD)
+
+    @property
+    def served(self) -> int:
+        return min(max(self.live), JUDGED_OBJECTS)
+
+
+FULL = Size(live=(100_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000), rounds=5)
+QUICK = Size(live=(100_000,), rounds=1)
+
+
+def measure(size: Size) -> dict[str, list[Row]]:
+    """The rows of each part."""
+    return {
+        "heaps": [
+            stops(kind, live, DEAD, SMALL, size.rounds)
+            for live in size.live
+            for kind in (FRESH, AGED)
+        ],
+        "garbage": [
+            stops(FRESH, size.dead, size.dead, largest, size.rounds)
+            for largest in (JUDGED_LARGEST, size.dead)
+        ],
+        "service": [serve(where, size.served, size.rounds) for where in (SPARE, SAME)],
+    }
+
+
+def stops(kind: str, live: int, dead: int, largest: int, rounds: int) -> Row:
+    progress(f"{live:,} live objects, {kind}, and {dead:,} dead in cycles of up to {largest:,}")
+    why = no_room(live + dead)
+    if why:
+        return {"kind": kind, "objects": live, "skipped": why}
+    row: Row = json.loads(worker("stops.py", kind, live, dead, largest, rounds))
+    return row
+
+
+def serve(where: str, live: int, rounds: int) -> Row:
+    progress(f"a service with {live:,} live objects, {where}")
+    why = no_room(live)
+    if why:
+        return {"where": where, "objects": live, "skipped": why}
+    row: Row = json.loads(worker("service.py", where, live, rounds))
+    return row
+
+
+def no_room(objects: int) -> str:
+    """Why so many are too many, if they are."""
+    needed, available = objects * BYTES_PER_OBJECT, available_bytes(MemoryGroups())
+    if needed <= available:
+        return ""
+    return f"needs {needed // MIB:,} MiB of memory, {available // MIB:,} MiB are available"
+
+
+def number(text: str) -> int:
+    """Of objects, from text such as 0.1M or 20000."""
+    value = round(float(text.removesuffix("M")) * (1e6 if text.endswith("M") else 1))
+    if value < 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted at least 1000 objects, such as 0.1M")
+    return value
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench/concurrently.py", description=__doc__)
+    parser.add_argument(
+        "--live", nargs="+", type=number, metavar="N", help="live objects of the heaps, as in 2M"
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="of each case")
+    parser.add_argument(
+        "--quick", action="store_true", help="run everything briefly and judge no timing"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the results for machines too")
+    arguments = parser.parse_args()
+    demand_compiled_core()
+    size = QUICK if arguments.quick else FULL
+    size = Size(tuple(arguments.live or size.live), arguments.rounds or size.rounds)
+    found = measure(size)
+    progress("")
+    results = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        **found,
+        "targets": [target.as_row() for target in concurrent(found)],
+    }
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return 0 if show(results, quick=arguments.quick) else 1
+
+
+def show(results: dict[str, Any], *, quick: bool) -> bool:
+    """Print everything; False when a target that counts was not reached."""
+    print(f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs\n")
+    for part in concurrent_tables.parts(results):
+        print(part, end="\n\n")
+    judged = [Target.of_row(row) for row in results["targets"]]
+    print(tables.targets(judged, quick=quick))
+    return all(target.reached for target in judged if target.quick or not quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
