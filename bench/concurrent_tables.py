@@ -135,7 +135,7 @@ def service(rows: list[Row]) -> str:
             row["where"],
             since,
             f"{row['requests']:.0f}",
-            *_ms(row, "answer_ns", digits=0),
+            *_ms(row, "window_ns", digits=0),
             *_ms(row, f"p50_{since}_quiet_ns", f"p50_{since}_window_ns", digits=2),
             f"{row[f'times_p50_{since}']:.2f}",
             *_ms(row, f"p99_{since}_quiet_ns", f"p99_{since}_window_ns", digits=2),

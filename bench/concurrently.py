@@ -36,6 +36,8 @@ class Size(NamedTuple):
 
     live: tuple[int, ...]
     rounds: int
+    window_seconds: int
+    """How long a service is watched until the child answers, at most."""
 
     @property
     def dead(self) -> int:
@@ -46,8 +48,12 @@ class Size(NamedTuple):
         return min(max(self.live), JUDGED_OBJECTS)
 
 
-FULL = Size(live=(100_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000), rounds=5)
-QUICK = Size(live=(100_000,), rounds=1)
+FULL = Size(
+    live=(100_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000),
+    rounds=5,
+    window_seconds=30,
+)
+QUICK = Size(live=(100_000,), rounds=1, window_seconds=1)
 
 
 def measure(size: Size) -> dict[str, list[Row]]:
@@ -62,7 +68,7 @@ def measure(size: Size) -> dict[str, list[Row]]:
             stops(FRESH, size.dead, size.dead, largest, size.rounds)
             for largest in (JUDGED_LARGEST, size.dead)
         ],
-        "service": [serve(where, size.served, size.rounds) for where in (SPARE, SAME)],
+        "service": [serve(where, size) for where in (SPARE, SAME)],
     }
 
 
@@ -75,12 +81,13 @@ def stops(kind: str, live: int, dead: int, largest: int, rounds: int) -> Row:
     return row
 
 
-def serve(where: str, live: int, rounds: int) -> Row:
+def serve(where: str, size: Size) -> Row:
+    live = size.served
     progress(f"a service with {live:,} live objects, {where}")
     why = no_room(live)
     if why:
         return {"where": where, "objects": live, "skipped": why}
-    row: Row = json.loads(worker("service.py", where, live, rounds))
+    row: Row = json.loads(worker("service.py", where, live, size.rounds, size.window_seconds))
     return row
 
 
@@ -113,7 +120,9 @@ def main() -> int:
     arguments = parser.parse_args()
     demand_compiled_core()
     size = QUICK if arguments.quick else FULL
-    size = Size(tuple(arguments.live or size.live), arguments.rounds or size.rounds)
+    size = size._replace(
+        live=tuple(arguments.live or size.live), rounds=arguments.rounds or size.rounds
+    )
     found = measure(size)
     progress("")
     results = {

@@ -1,6 +1,6 @@
 """One worker process: how long requests take while a concurrent full collection looks for garbage.
 
-`python bench/service.py CORES OBJECTS ROUNDS` prints a row in JSON. Requests come at even
+`python bench/service.py CORES OBJECTS ROUNDS SECONDS` prints a row in JSON. Requests come at even
 intervals, at half of what the service can do. Latency counts from when a request was due, so that
 what holds one up holds up the next ones too; and, beside that, from when it was begun.
 """
@@ -36,7 +36,7 @@ CALIBRATION = 200
 """Requests, of one line and of LINES, that tell how many lines take REQUEST_NS."""
 
 QUIET_NS = 1_000_000_000
-"""How long requests are timed with no collection running, at least; else as long as a window."""
+"""How long requests are timed with no collection running, at least; else as long as in a window."""
 
 
 class Served(NamedTuple):
@@ -82,11 +82,12 @@ class Service:
         return served._replace(cpu_ns=(time.thread_time_ns() - cpu_ns) / len(served.due_ns))
 
     def _typical_ns(self) -> float:
+        """CPU time of a request, which neighbours hardly change."""
         took = []
         for _ in range(CALIBRATION):
-            began = time.perf_counter_ns()
+            began = time.thread_time_ns()
             self._answer()
-            took.append(time.perf_counter_ns() - began)
+            took.append(time.thread_time_ns() - began)
         return statistics.median(took)
 
     def _answer(self) -> str:
@@ -125,24 +126,26 @@ def quiet(service: Service, for_ns: int) -> Served:
     return service.serve(lambda: time.perf_counter_ns() >= end)
 
 
-def window(service: Service, core: list[int], of_child: list[int]) -> tuple[Served, Row]:
-    """Requests from the start of a collection to the child's answer; and what it came to, with the
-    bytes that the service wrote to for the first time meanwhile."""
+def window(
+    service: Service, core: list[int], of_child: list[int], most_ns: int
+) -> tuple[Served, Row]:
+    """Requests from the start of a collection to the child's answer, or for so long; and what it
+    came to, with the bytes that the service wrote to for the first time meanwhile."""
     gc.collect()
     os.sched_setaffinity(0, of_child)  # the child gets it from us
     handle = gcctl.collect_concurrently()
     os.sched_setaffinity(0, core)
-    before = page_faults()
-    served = service.serve(lambda: handle.ready)
+    before, began = page_faults(), time.perf_counter_ns()
+    served = service.serve(lambda: handle.ready or time.perf_counter_ns() > began + most_ns)
+    window_ns = time.perf_counter_ns() - began
     copied_bytes = (page_faults() - before) * os.sysconf("SC_PAGESIZE")
     handle.finish()
-    outcome, run = str(handle.outcome), handle.measured
-    if outcome.startswith("fallback"):
-        return served, {"skipped": outcome}
-    if outcome != "collected":
-        sys.exit(outcome)
+    if handle.outcome != "collected":
+        return served, {"skipped": handle.outcome}
+    run = handle.measured
     return served, {
         "requests": len(served.due_ns),
+        "window_ns": window_ns,
         "answer_ns": run.answer_ns,
         "child_cpu_ns": run.child_cpu_ns,
         "copied_bytes": copied_bytes,
@@ -165,34 +168,35 @@ def percentile(values: list[int], percent: int) -> int:
     return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
 
 
-def measure(where: str, objects: int, rounds: int) -> Row:
+def measure(where: str, objects: int, rounds: int, most_ns: int) -> Row:
     if not hasattr(os, "sched_setaffinity"):
         return {"skipped": "no processor affinity here"}
     cores = sorted(os.sched_getaffinity(0))[:2]
     if where == SPARE and len(cores) < 2:
         return {"skipped": "there is one core only"}
     core = cores[:1]
+    of_child = cores if where == SPARE else core
     os.sched_setaffinity(0, core)
     records = live(AGED, objects)
     measured: list[Row] = []
     with gcctl.install("off", monitoring=False):
         service = Service(records)
         for _ in range(rounds):
-            busy, row = window(service, core, cores if where == SPARE else core)
+            busy, row = window(service, core, of_child, most_ns)
             if "skipped" in row:
                 return row
-            alone = quiet(service, row["answer_ns"])
+            alone = quiet(service, row["window_ns"])
             measured.append({**row, **compare(busy, alone)})
     medians = {name: statistics.median(one[name] for one in measured) for name in measured[0]}
     return {"request_ns": service.request_ns, **medians}
 
 
-def main(where: str, objects: int, rounds: int) -> None:
+def main(where: str, objects: int, rounds: int, seconds: int) -> None:
     logging.getLogger("gcctl").addHandler(logging.NullHandler())
     gc.disable()
     row = {"where": where, "objects": objects, "rounds": rounds}
-    json.dump({**row, **measure(where, objects, rounds)}, sys.stdout)
+    json.dump({**row, **measure(where, objects, rounds, seconds * 10**9)}, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -20,8 +20,8 @@ import gcctl
 from gcctl import _impl
 
 
-class NotConcurrentError(Exception):
-    """It fell back to stop-the-world."""
+class NotCollectedError(Exception):
+    """The outcome of a collection that fell back to stop-the-world, or was void."""
 
 
 def stopped(dead: int, largest: int, seed: int) -> dict[str, float]:
@@ -36,11 +36,9 @@ def beside(dead: int, largest: int, seed: int) -> dict[str, float]:
     """A concurrent collection, and a second one if that left anything."""
     references = garbage(dead, largest, seed)
     handle, longest_ns = collect_beside()
-    outcome, run = str(handle.outcome), handle.measured
-    if outcome.startswith("fallback"):
-        raise NotConcurrentError(outcome)
-    if outcome != "collected":
-        sys.exit(outcome)
+    if handle.outcome != "collected":
+        raise NotCollectedError(handle.outcome)
+    run = handle.measured
     collections = 1
     if alive(references):
         collect_beside()
@@ -94,7 +92,7 @@ def main(kind: str, objects: int, dead: int, largest: int, rounds: int) -> None:
     with gcctl.install("off", monitoring=False):
         try:
             measured = measure(dead, largest, rounds)
-        except NotConcurrentError as error:
+        except NotCollectedError as error:
             json.dump({**row, "skipped": str(error)}, sys.stdout)
             return
     row |= {name: statistics.median(one[name] for one in measured) for name in measured[0]}

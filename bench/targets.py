@@ -148,11 +148,11 @@ def concurrent(parts: dict[str, list[Row]] | None) -> list[Target]:
     """Of what was measured: what was left out, or is smaller than a target speaks of, has none."""
     if parts is None:
         return []
-    heaps, garbage, service = (
-        [row for row in parts[part] if "skipped" not in row]
-        for part in ("heaps", "garbage", "service")
-    )
-    found = [
+    everything = [parts[part] for part in ("heaps", "garbage", "service")]
+    void = sum(row.get("skipped", "").startswith("void") for rows in everything for row in rows)
+    heaps, garbage, service = ([row for row in rows if "skipped" not in row] for rows in everything)
+    found = [Target("cases with a void collection", void, 0, "cases")]
+    found += [
         Target(
             f"{objects // 10**6} M {kind}: gc.collect() over the longest stop",
             row["times_shorter"],

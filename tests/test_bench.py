@@ -65,7 +65,7 @@ def test_the_one_command_prints_every_row(quick: tuple[list[str], dict[str, Any]
     assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
     groups = {"idle", "tick", "due", "seen", "monitoring", "check"}
     assert {row["group"] for row in results["timings"]} == groups
-    of_concurrent = 2 if measured(results["concurrent"]["heaps"]) else 0
+    of_concurrent = 3 if measured(results["concurrent"]["heaps"]) else 1
     assert len(results["targets"]) == 16 + of_concurrent
 
 
