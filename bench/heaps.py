@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 import gcctl
-from gcctl.concurrent import ConcurrentCollection
 
 FRESH = "fresh"
 AGED = "aged"
@@ -86,7 +85,7 @@ def clocked(action: Callable[[], object]) -> int:
     return time.perf_counter_ns() - began
 
 
-def collect_beside() -> tuple[ConcurrentCollection, int]:
+def collect_beside() -> tuple[gcctl.ConcurrentCollection, int]:
     """A concurrent collection at the boundaries of a process with nothing else to do, and how long
     the longest of all calls took: the start, or any of the boundaries."""
     began = time.perf_counter_ns()

@@ -56,6 +56,7 @@ def beside(dead: int, largest: int, seed: int) -> dict[str, float]:
         "components": run.components,
         "largest_component": run.largest_component,
         "table_bytes_per_object": run.table_bytes / run.tracked_objects,
+        # Negative where the child could not tell how much memory it has.
         "beyond_tables_bytes": run.child_memory_bytes - run.table_bytes,
         "collections": collections,
         "left": alive(references),

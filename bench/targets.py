@@ -167,7 +167,11 @@ def concurrent(parts: dict[str, list[Row]] | None) -> list[Target]:
     if heaps:
         most = max(row["table_bytes_per_object"] for row in heaps)
         found.append(Target("child's tables, per tracked object", most, 32, "bytes", quick=True))
-    large = [row["beyond_tables_share"] for row in heaps if row["objects"] >= JUDGED_OBJECTS]
+    large = [
+        row["beyond_tables_share"]
+        for row in heaps
+        if row["objects"] >= JUDGED_OBJECTS and row["beyond_tables_bytes"] >= 0  # else unknown
+    ]
     if large:
         found.append(Target("child's memory beyond them, of the heap", max(large) * 100, 2, "%"))
     if heaps or garbage:
