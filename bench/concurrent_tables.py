@@ -25,6 +25,7 @@ def stops(rows: list[Row]) -> str:
         "heap",
         "tracked",
         "gc.collect() ms",
+        "CPU ms",
         "stop ms",
         "worst ms",
         "start ms",
@@ -40,7 +41,7 @@ def stops(rows: list[Row]) -> str:
         lambda row: (
             row["kind"],
             f"{row['tracked']:,}",
-            *_ms(row, "gc_ns", digits=0),
+            *_ms(row, "gc_ns", "gc_cpu_ns", digits=0),
             *_ms(row, "stop_ns", "stop_worst_ns", "start_ns", "slice_ns"),
             f"{row['slices']:.0f}",
             *_ms(row, "longest_call_ns"),
@@ -89,6 +90,7 @@ def slices(rows: list[Row]) -> str:
         "cycles of",
         "dead",
         "gc.collect() ms",
+        "CPU ms",
         "slices",
         "longest ms",
         "worst stop ms",
@@ -103,7 +105,7 @@ def slices(rows: list[Row]) -> str:
         lambda row: (
             f"up to {row['largest']:,}",
             f"{row['dead']:,}",
-            *_ms(row, "gc_ns", digits=0),
+            *_ms(row, "gc_ns", "gc_cpu_ns", digits=0),
             f"{row['slices']:.0f}",
             *_ms(row, "slice_ns", "stop_worst_ns"),
             *_ms(row, "sweep_ns", digits=0),
