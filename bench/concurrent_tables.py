@@ -33,6 +33,7 @@ def stops(rows: list[Row]) -> str:
         "slices",
         "longest call ms",
         "x shorter",
+        "by clock",
     )
     return _part(
         "A concurrent full collection: the longest stop",
@@ -46,6 +47,7 @@ def stops(rows: list[Row]) -> str:
             f"{row['slices']:.0f}",
             *_ms(row, "longest_call_ns"),
             f"{row['times_shorter']:.1f}",
+            f"{row['times_by_clock']:.1f}",
         ),
     )
 
