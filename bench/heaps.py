@@ -38,6 +38,10 @@ def live(kind: str, objects: int) -> list[Record]:
         random.Random(1).shuffle(records)
         for one, other in zip(records[::2], records[1::2], strict=False):
             one["next"], other["previous"] = other, one
+        # A list younger than what it refers to. The first full collection comes to the records
+        # before it, so it sorts them by who refers to them, and not by age: from then on whoever
+        # goes through them, finds memory in no order.
+        records = records.copy()
     return records
 
 
