@@ -97,13 +97,12 @@ static void join_referents(gcctl_graph *graph, gcctl_answer *answer, PyObject *o
     Py_TYPE(object)->tp_traverse(object, join, graph);
 }
 
-/* The tables of the first half are of no use any more. */
 typedef struct {
-    uint32_t *size;  /* of the component that each object leads, else 0 */
-    uint32_t *start; /* where its next object goes in the answer */
-} places;
+    uint32_t *size; /* of the component that each object leads: objects not written yet */
+    int64_t *place; /* where its next object goes in the answer, plus 1; 0: it has no place yet */
+} writing;
 
-static places placed;
+static writing placed; /* of the child alone */
 
 static void count_members(gcctl_graph *graph, gcctl_answer *answer, PyObject *object) {
     (void)answer;
@@ -111,33 +110,43 @@ static void count_members(gcctl_graph *graph, gcctl_answer *answer, PyObject *ob
     placed.size[leader(graph->component, graph->current)]++;
 }
 
-static void find_places(gcctl_graph *graph, gcctl_answer *answer) {
-    uint32_t next = 0;
-    for (uint32_t number = 0; number < graph->objects.members; number++) {
-        uint32_t size = placed.size[number];
-        if (size == 0) {
-            continue;
-        }
-        if (next + (int64_t)size > answer->capacity) {
-            placed.size[number] = 0; /* the next collection's */
-            continue;
-        }
-        placed.start[number] = next;
-        next += size;
-        answer->components++;
-        if (size > answer->largest_component) {
-            answer->largest_component = size;
-        }
+/* Gives a component its place when the first of its objects is met; false where it has none. */
+static bool find_place(gcctl_answer *answer, uint32_t lead) {
+    uint32_t size = placed.size[lead];
+    if (answer->candidates + size > answer->capacity) {
+        placed.size[lead] = 0; /* the next collection's */
+        return false;
     }
-    answer->candidates = next;
+    placed.place[lead] = answer->candidates + 1;
+    answer->candidates += size;
+    answer->components++;
+    if (size > answer->largest_component) {
+        answer->largest_component = size;
+    }
+    return true;
 }
 
-static void write_candidate(gcctl_graph *graph, gcctl_answer *answer, PyObject *object) {
-    uint32_t lead = leader(graph->component, graph->current);
-    if (placed.size[lead] > 0) {
+static void write_candidate(gcctl_graph *graph, gcctl_answer *answer, uintptr_t object) {
+    gcctl_member member;
+    if (object == 0 || !gcctl_tracked_find(&graph->objects, object, &member)) {
+        return;
+    }
+    uint32_t lead = leader(graph->component, gcctl_member_number(&member));
+    if (placed.size[lead] > 0 && (placed.place[lead] > 0 || find_place(answer, lead))) {
         uint64_t last = placed.size[lead] == 1 ? GCCTL_LAST_OF_COMPONENT : 0;
-        answer->candidate[placed.start[lead]++] = (uintptr_t)object | last;
+        answer->candidate[placed.place[lead]++ - 1] = object | last;
         placed.size[lead]--;
+    }
+}
+
+/* In the order in which the collector has them, for in that order it runs finalizers: programs may
+   not know that they depend on it. */
+static void write_candidates(gcctl_graph *graph, gcctl_answer *answer) {
+    for (uint32_t index = 0; index < graph->count && graph->objects.members > 0; index++) {
+        write_candidate(graph, answer, gcctl_graph_fetch(graph, graph->order[index]));
+    }
+    for (int turn = 0; turn < GCCTL_FETCHING; turn++) {
+        write_candidate(graph, answer, gcctl_fetching_exchange(&graph->regions, 0));
     }
 }
 
@@ -146,7 +155,7 @@ int gcctl_components_answer(gcctl_graph *graph, gcctl_answer *answer) {
     size_t count = graph->objects.members;
     graph->component = gcctl_graph_table(graph, count, sizeof *graph->component, &error);
     placed.size = gcctl_graph_table(graph, count, sizeof *placed.size, &error);
-    placed.start = gcctl_graph_table(graph, count, sizeof *placed.start, &error);
+    placed.place = gcctl_graph_table(graph, count, sizeof *placed.place, &error);
     if (error != GCCTL_ANSWER_DONE) {
         return error;
     }
@@ -155,8 +164,7 @@ int gcctl_components_answer(gcctl_graph *graph, gcctl_answer *answer) {
     }
     for_each(graph, answer, join_referents);
     for_each(graph, answer, count_members);
-    find_places(graph, answer);
-    for_each(graph, answer, write_candidate);
+    write_candidates(graph, answer);
     write_types(answer);
     return GCCTL_ANSWER_DONE;
 }

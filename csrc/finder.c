@@ -34,9 +34,10 @@ static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, 
     gcctl_child_settle(task->cpu_seconds);
     PyGC_Disable(); /* making an object must never collect here, and so run finalizers */
     PyObject_CallNoArgs(task->unfreeze); /* puts one list behind another */
+    graph.lists = task->lists;
     graph.bytes_limit = task->table_bytes;
     graph.parent = parent;
-    int state = gcctl_graph_answer(&graph, task->lists, answer);
+    int state = gcctl_graph_answer(&graph, answer);
     /* Now: when it has the answer, the parent sweeps, and what it writes to would count here. */
     answer->memory_bytes = gcctl_child_own_memory();
     atomic_store_explicit(&answer->state, state, memory_order_release);

@@ -13,13 +13,17 @@ void *gcctl_graph_table(gcctl_graph *graph, size_t count, size_t entry_bytes, in
     return table;
 }
 
-static int take_list(gcctl_graph *graph, const gcctl_links *head) {
+static int take_list(gcctl_graph *graph, const gcctl_links *head, uint32_t limit) {
     const gcctl_links *before = head;
     for (const gcctl_links *links = gcctl_links_next(head); links != head;
          before = links, links = gcctl_links_next(links)) {
-        if (gcctl_links_previous(links) != before || graph->objects.members == GCCTL_MEMBERS) {
+        if (gcctl_links_previous(links) != before) {
             return GCCTL_ANSWER_NOT_FOUND;
         }
+        if (graph->count == limit) {
+            return GCCTL_ANSWER_TOO_LARGE;
+        }
+        graph->order[graph->count++] = gcctl_links_object(links);
         if (gcctl_tracked_add(&graph->objects, (uintptr_t)gcctl_links_object(links)) != 0) {
             return graph->objects.map.incomplete ? GCCTL_ANSWER_NO_MEMORY : GCCTL_ANSWER_UNEXPECTED;
         }
@@ -27,19 +31,27 @@ static int take_list(gcctl_graph *graph, const gcctl_links *head) {
     return GCCTL_ANSWER_DONE;
 }
 
-static int unreachable(gcctl_graph *graph, const gcctl_links *lists) {
+static int unreachable(gcctl_graph *graph, int64_t capacity) {
     int error = GCCTL_ANSWER_DONE;
     if (gcctl_tracked_open(&graph->objects) != 0) {
         return GCCTL_ANSWER_NO_MEMORY;
     }
-    for (int generation = 0; generation < GCCTL_LISTS && error == GCCTL_ANSWER_DONE; generation++) {
-        error = take_list(graph, gcctl_lists_head(lists, generation));
+    /* Pages of it that nothing is written to do not come into being. */
+    uint32_t limit = capacity < GCCTL_MEMBERS ? (uint32_t)capacity : GCCTL_MEMBERS;
+    graph->order = gcctl_pages(limit * sizeof(PyObject *));
+    if (graph->order == NULL) {
+        return GCCTL_ANSWER_NO_MEMORY;
+    }
+    for (int generation = GCCTL_LISTS - 1; generation >= 0 && error == GCCTL_ANSWER_DONE;
+         generation--) {
+        error = take_list(graph, gcctl_lists_head(graph->lists, generation), limit);
     }
     if (error != GCCTL_ANSWER_DONE) {
         return error;
     }
     graph->bytes = graph->objects.chunks * (int64_t)sizeof(gcctl_region)
                    << (GCCTL_CHUNK_SHIFT - GCCTL_REGION_SHIFT);
+    graph->bytes += (int64_t)(graph->count * sizeof(PyObject *));
     gcctl_tracked_number(&graph->objects);
     size_t count = graph->objects.members;
     graph->references = gcctl_graph_table(graph, count, sizeof *graph->references, &error);
@@ -56,8 +68,8 @@ static int unreachable(gcctl_graph *graph, const gcctl_links *lists) {
     return error;
 }
 
-int gcctl_graph_answer(gcctl_graph *graph, const gcctl_links *lists, gcctl_answer *answer) {
-    int error = unreachable(graph, lists);
+int gcctl_graph_answer(gcctl_graph *graph, gcctl_answer *answer) {
+    int error = unreachable(graph, answer->capacity);
     answer->tracked = graph->objects.members;
     if (error != GCCTL_ANSWER_DONE) {
         return error;

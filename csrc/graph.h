@@ -31,7 +31,10 @@ static inline uintptr_t gcctl_fetching_exchange(gcctl_fetching *queue, uintptr_t
 }
 
 typedef struct {
+    const gcctl_links *lists; /* head of generation 0's */
     gcctl_tracked objects;
+    PyObject **order;    /* all objects as the collector has them, oldest generation first */
+    uint32_t count;      /* in order[] */
     int32_t *references; /* per object: those that do not come from objects of the set */
     PyObject **stack;    /* reached, and not gone through yet */
     size_t depth;
@@ -48,7 +51,7 @@ typedef struct {
 } gcctl_graph;
 
 /* The whole of it. Returns what is to become answer->state. */
-int gcctl_graph_answer(gcctl_graph *graph, const gcctl_links *lists, gcctl_answer *answer);
+int gcctl_graph_answer(gcctl_graph *graph, gcctl_answer *answer);
 
 /* Its parts. First: leaves in references[] what comes from outside, from variables, C code and
    untracked objects. Then: marks what is reached from objects that have such references. */

@@ -532,7 +532,7 @@ def test_a_lock_that_another_thread_holds_in_malloc_stops_no_child(tmp_path: Pat
             gc.collect(1)
 
         threading.Thread(target=allocate, daemon=True).start()
-        for number in range(300):
+        for number in range(60):
             garbage()
             handle = gcctl.collect_concurrently()
             deadline = time.monotonic() + 20
