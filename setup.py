@@ -5,6 +5,7 @@ GCCTL_BUILD_EXT=no installs the pure-Python twin alone.
 """
 
 import os
+import platform
 import sys
 from collections.abc import Sequence
 from glob import glob
@@ -15,21 +16,10 @@ from setuptools.errors import BaseError, CCompilerError
 
 CHOICES = ("yes", "no")
 
-CONCURRENT = (
-    *("addressmap", "freed", "hook"),
-    *(
-        "child",
-        "lists",
-        "tracked",
-        "graph",
-        "references",
-        "reach",
-        "components",
-        "cycles",
-        "finder",
-    ),
-    "sweep",
-)
+CONCURRENT = [
+    *("addressmap", "arena", "child", "components", "cycles", "finder", "freed", "graph", "hook"),
+    *("lists", "reach", "references", "sweep", "tracked"),
+]
 
 HOW_TO_BUILD = """
 gcctl's core could not be compiled: {error}
@@ -67,7 +57,8 @@ def extensions() -> list[Extension]:
         extension("_core", "clock", "histogram", "recorder", "schedule", "window"),
         extension("_memory", "gauge", "memory", libraries=["psapi"] if os.name == "nt" else []),
     ]
-    if sys.platform == "linux":
+    machine = platform.machine() in ("x86_64", "aarch64") and sys.maxsize > 2**32
+    if sys.platform == "linux" and machine:
         found.append(extension("_concurrent", *CONCURRENT))
     return found
 

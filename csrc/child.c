@@ -17,12 +17,16 @@
 #define SYS_close_range 436
 #endif
 
+enum { UNSHARE = 1 << 1 }; /* CLOSE_RANGE_UNSHARE */
+
 int gcctl_child_create(void) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    /* No flags: a copy of the memory, on the same stack. No exit signal either. */
-    long child = syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
+    /* A copy of the memory, on the same stack, no exit signal. The table of descriptors is shared
+       until the child leaves it: in a copy, what the parent closes before the child has its first
+       turn would stay open, and the other end of a socket would wait. */
+    long child = syscall(SYS_clone, (long)CLONE_FILES, 0L, 0L, 0L, 0L);
     int error = errno;
     if (child != 0) {
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -60,10 +64,15 @@ static void close_listed_descriptors(void) {
     close(directory);
 }
 
-static void close_descriptors(void) {
-    if (syscall(SYS_close_range, 0U, ~0U, 0U) != 0) {
-        close_listed_descriptors();
+static bool leave_descriptors(void) {
+    if (syscall(SYS_close_range, 0U, ~0U, UNSHARE) == 0) {
+        return true;
     }
+    if (unshare(CLONE_FILES) != 0) {
+        return false;
+    }
+    close_listed_descriptors();
+    return true;
 }
 
 static void be_the_first_to_go(void) {
@@ -76,11 +85,12 @@ static void be_the_first_to_go(void) {
     }
 }
 
-void gcctl_child_settle(int cpu_seconds) {
+bool gcctl_child_settle(int cpu_seconds) {
     struct rlimit cpu = {(rlim_t)cpu_seconds, (rlim_t)cpu_seconds};
     setrlimit(RLIMIT_CPU, &cpu);
-    /* Else what the parent closes would stay open: the other end of a socket would wait. */
-    close_descriptors();
+    if (!leave_descriptors()) {
+        return false;
+    }
     be_the_first_to_go(); /* before the next line makes our files in /proc root's */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
     struct sched_param none;
@@ -88,6 +98,7 @@ void gcctl_child_settle(int cpu_seconds) {
     if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) {
         setpriority(PRIO_PROCESS, 0, 19);
     }
+    return true;
 }
 
 bool gcctl_child_has_parent(int parent) {

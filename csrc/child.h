@@ -17,8 +17,9 @@ typedef struct {
 int gcctl_child_create(void);
 
 /* In the child, first: no descriptors, no core dump, the first to go when memory is short, run only
-   when nobody else wants to, and killed after so much CPU time. */
-void gcctl_child_settle(int cpu_seconds);
+   when nobody else wants to, and killed after so much CPU time. False where the descriptors, which
+   are the parent's until then, cannot be left: then nothing may be opened or closed. */
+bool gcctl_child_settle(int cpu_seconds);
 
 /* In the child: is the process that made it still there? (Its thread may have ended, which is why
    this is not PR_SET_PDEATHSIG: that would follow the thread.) */

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "child.h"
 #include "cycles.h"
 #include "graph.h"
@@ -31,7 +32,9 @@ void gcctl_answer_free(gcctl_answer *answer) {
 
 static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, int parent) {
     static gcctl_graph graph; /* of the child alone */
-    gcctl_child_settle(task->cpu_seconds);
+    if (!gcctl_child_settle(task->cpu_seconds)) {
+        gcctl_child_exit(1);
+    }
     PyGC_Disable(); /* making an object must never collect here, and so run finalizers */
     PyObject_CallNoArgs(task->unfreeze); /* puts one list behind another */
     graph.lists = task->lists;
@@ -42,6 +45,7 @@ static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, 
     answer->memory_bytes = gcctl_child_own_memory();
     atomic_store_explicit(&answer->state, state, memory_order_release);
     if (state == GCCTL_ANSWER_DONE) {
+        gcctl_arena_use();
         gcctl_cycles_sample(&graph, answer);
         atomic_store_explicit(&answer->sampled, 1, memory_order_release);
     }

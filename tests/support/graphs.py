@@ -7,6 +7,7 @@ asked at any time whether everything that the roots lead to is still whole.
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -79,19 +80,6 @@ class Plan(NamedTuple):
     borrowed: set[int]
 
 
-_collecting = False
-_collections = 0
-
-
-def _note_collections(phase: str, info: dict[str, int]) -> None:
-    global _collecting, _collections
-    _collecting = phase == "start"
-    _collections += 1
-
-
-gc.callbacks.append(_note_collections)
-
-
 class World:
     def __init__(self) -> None:
         self.roots: list[Node] = []
@@ -113,13 +101,13 @@ class World:
         """Through a weak reference: what is dead for the collector is a root again."""
         if not self.borrowed:
             return None
-        before = _collecting, _collections
         payload = self.borrowed[number % len(self.borrowed)]()
         if payload is None:
             return None
         node = Node(ITSELF, payload, payload.serial)
-        if before != (False, _collections):
-            # From 3.14 weak references are cleared when the finalizers have run already.
+        if sys.version_info >= (3, 14):
+            # Weak references are cleared when the finalizers have run, and what those bring back
+            # keeps its own: it may have been closed, and nobody knows when.
             came_back(payload.serial)
         self.roots.append(node)
         return node

@@ -35,7 +35,7 @@ from kinds_containers import (
     payload_of,
     with_attribute,
 )
-from payload import AWAITING_FINALIZER, Kind, Payload, finalized, note_process, rise
+from payload import AWAITING_FINALIZER, Kind, Payload, came_back, finalized, note_process, rise
 
 # Exceptions, tracebacks, frames
 
@@ -345,6 +345,7 @@ class Allocating(Final):
 
     def __del__(self) -> None:
         super().__del__()
+        came_back(self.serial)  # the new garbage refers to it
         for _ in range(20):
             cycle: list[Any] = []
             cycle.append({"me": cycle, "payload": self.payload})
