@@ -18,6 +18,7 @@ import pytest
 from processes import PATIENCE_SECONDS, wait_until
 
 from gcctl.cli._python import honouring_pythonpath, interpreter_options
+from gcctl.concurrent import concurrent
 
 GCCTL = [sys.executable, "-m", "gcctl"]
 RUN = [*GCCTL, "run"]
@@ -721,6 +722,58 @@ def test_called_from_python_it_runs_a_child_and_returns_its_status(tmp_path: Pat
         "import gcctl.cli; print(gcctl.cli.main(['run', 'program.py']), 'still here')"
     )
     assert run([sys.executable, "caller.py"], tmp_path).stdout == "ran\n5 still here\n"
+
+
+CYCLIC = """
+class Order:
+    def __init__(self):
+        self.lines = [Line(self)]
+
+class Line:
+    def __init__(self, order):
+        self.order = order
+
+import gc
+for _ in range(20_000):
+    Order()
+print(gc.isenabled())
+"""
+
+
+def test_cycles_are_profiled_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(CYCLIC)
+    done = run([*RUN, "--cycles", "program.py"], tmp_path)
+    assert done.returncode == 0
+    if concurrent.missing:
+        assert done.stdout == "True\n"
+        assert concurrent.missing in done.stderr
+        return
+    assert done.stdout == "False\n", "automatic GC would free them unseen"
+    assert "gcctl cycles of process" in done.stderr
+    assert "__main__.Line.order → __main__.Order" in done.stderr
+    assert re.search(r"\d  +\d+\.\d%  __main__.Order", done.stderr)
+
+
+def test_disabled_by_the_environment_no_cycles_are_profiled(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import gc; print(gc.isenabled())")
+    done = run([*RUN, "--cycles", "program.py"], tmp_path, GCCTL_DISABLE="1")
+    assert done.stdout == "True\n"
+    assert "cycles" not in done.stderr
+
+
+@posix
+def test_cycles_of_forked_children_are_not_profiled(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import gc, os\n"
+        "child = os.fork()\n"
+        "if child:\n"
+        "    os.waitpid(child, 0)\n"
+        "else:\n"
+        "    print(gc.isenabled(), flush=True)\n"
+    )
+    done = run([*RUN, "--cycles", "program.py"], tmp_path)
+    assert done.stdout == "True\n", "nobody there would collect"
+    assert done.stderr.count("gcctl cycles of process") == 1
 
 
 @pytest.mark.parametrize(
