@@ -351,7 +351,10 @@ cdef class Core:
                 full = False
                 self.owed = FULL
         if self.long_pause.pause_ns:
-            self.tell_long_pause()
+            if self.holds:
+                self.act_at = 0  # at the next boundary
+            else:
+                self.tell_long_pause()
         if due >> GCCTL_SLOT_REPORT & 1:
             self._tell("report", None)
         if due >> GCCTL_SLOT_RECYCLE & 1:
@@ -395,7 +398,11 @@ cdef class Core:
             return 0
         # Recording was the last thing that _collect did: the newest event is ours.
         cdef gcctl_event event = self._newest()[0]
-        if event.pause_ns > self.max_pause_ns:
+        if self.holds:
+            # A fork waits for this collection. What is told goes to a log, and a lock of the log's
+            # stream that is held while the fork is made stays locked in the child.
+            self._note_long_pause(&event)
+        elif event.pause_ns > self.max_pause_ns:
             self._tell("long_pause", event_as_tuple(&event))
         return 0
 

@@ -289,7 +289,10 @@ class Core:
             if full and self._owed != NONE_DUE:  # it did not run, and shall be the full one then
                 full = False
                 self._owed = FULL
-        self.tell_long_pause()
+        if not self._holds:
+            self.tell_long_pause()
+        elif self._long_pause is not None:
+            self._act_at = 0
         if report:
             self._tell("report", None)
         if recycle:
@@ -327,7 +330,9 @@ class Core:
             self._owed = max(self._owed, generation)
             self._act_at = self._requests + 1
             return
-        if event.pause_ns > self._max_pause_ns:
+        if self._holds:
+            self._note_long_pause(event)
+        elif event.pause_ns > self._max_pause_ns:
             self._tell("long_pause", event)
 
     def _collect(

@@ -453,6 +453,21 @@ class TestBusyCollector:
         rig.core.tick()
         assert rig.runs == [0, 0]
 
+    def test_a_long_pause_is_not_told_while_a_fork_waits_for_it_to_end(self, rig: Rig) -> None:
+        """A log's lock that is held while a fork is made stays locked in the child."""
+        rig.start((2, 0, 0), max_pause_ns=1000)
+        rig.core.tick()
+        rig.pause_ns = 2000
+        rig.during = [rig.core.hold]
+        rig.core.tick()
+        assert rig.runs == [0]
+        rig.pause_ns = 0
+        rig.core.tick()
+        assert rig.notified == []
+        rig.core.release()
+        rig.core.tick()
+        assert [kind for kind, _ in rig.notified] == ["long_pause"]
+
 
 def in_thread(work: Callable[[], object]) -> None:
     thread = threading.Thread(target=work)
