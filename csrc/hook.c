@@ -1,37 +1,60 @@
 #include "hook.h"
 
 #include <Python.h>
+#include <stddef.h>
 
 #include "freed.h"
 #include "status.h"
 
-/* What our functions pass calls on to; the context they are called with points there. Written once
-   and never again, for somebody may have kept it: as many as there were different allocators below
-   us, which is one, and another under tracemalloc. */
-enum { WRAPPED = 16 };
-static PyMemAllocatorEx wrapped[WRAPPED];
-static int used;
+/* An allocator of somebody's and our functions around it. What is wrapped is written once and never
+   again, for somebody may have kept our functions: there are as many as there were different
+   allocators below us, which is one, and another under tracemalloc.
 
-static void *hook_malloc(void *context, size_t size) {
-    PyMemAllocatorEx *next = context;
-    return next->malloc(next->ctx, size);
+   Each has functions of its own, so that the context can stay the wrapped one's: then its malloc and
+   calloc need not go through us, and a function called with the context of the other struct, by a
+   thread that reads while we write, finds its own all the same. */
+#define WRAPPER(number)                                                                            \
+    static PyMemAllocatorEx wrapped_##number;                                                      \
+    static void *realloc_##number(void *context, void *block, size_t size) {                       \
+        gcctl_freed_note(block); /* also where it then stays in its place */                       \
+        return wrapped_##number.realloc(context, block, size);                                     \
+    }                                                                                              \
+    static void free_##number(void *context, void *block) {                                        \
+        gcctl_freed_note(block);                                                                   \
+        wrapped_##number.free(context, block);                                                     \
+    }
+
+WRAPPER(0)
+WRAPPER(1)
+WRAPPER(2)
+WRAPPER(3)
+
+enum { WRAPPERS = 4 };
+
+static const struct {
+    PyMemAllocatorEx *wrapped; /* its free is NULL: not in use yet */
+    void *(*realloc)(void *, void *, size_t);
+    void (*free)(void *, void *);
+} wrapper[WRAPPERS] = {
+    {&wrapped_0, realloc_0, free_0},
+    {&wrapped_1, realloc_1, free_1},
+    {&wrapped_2, realloc_2, free_2},
+    {&wrapped_3, realloc_3, free_3},
+};
+
+/* The number of the wrapper that is outermost; WRAPPERS: none is. */
+static int outermost(const PyMemAllocatorEx *found) {
+    int number = 0;
+    while (number < WRAPPERS && found->free != wrapper[number].free) {
+        number++;
+    }
+    return number;
 }
 
-static void *hook_calloc(void *context, size_t count, size_t size) {
-    PyMemAllocatorEx *next = context;
-    return next->calloc(next->ctx, count, size);
-}
-
-static void *hook_realloc(void *context, void *block, size_t size) {
-    PyMemAllocatorEx *next = context;
-    gcctl_freed_note(block); /* also where it then stays in its place */
-    return next->realloc(next->ctx, block, size);
-}
-
-static void hook_free(void *context, void *block) {
-    PyMemAllocatorEx *next = context;
-    gcctl_freed_note(block);
-    next->free(next->ctx, block);
+bool gcctl_hook_is_outermost(void) {
+    PyMemAllocatorEx found;
+    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &found);
+    return outermost(&found) < WRAPPERS;
 }
 
 static bool is_same(const PyMemAllocatorEx *one, const PyMemAllocatorEx *other) {
@@ -39,37 +62,35 @@ static bool is_same(const PyMemAllocatorEx *one, const PyMemAllocatorEx *other) 
            one->realloc == other->realloc && one->free == other->free;
 }
 
-bool gcctl_hook_is_outermost(void) {
-    PyMemAllocatorEx outermost;
-    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &outermost);
-    return outermost.free == hook_free;
-}
-
 int gcctl_hook_attach(void) {
-    PyMemAllocatorEx outermost;
-    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &outermost);
-    if (outermost.free == hook_free) { /* buried when it should have been taken out, and back */
+    PyMemAllocatorEx found;
+    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &found);
+    if (outermost(&found) < WRAPPERS) { /* buried when it should have been taken out, and back */
         return GCCTL_OK;
     }
-    int place = 0;
-    while (place < used && !is_same(&wrapped[place], &outermost)) {
-        place++;
+    int number = 0;
+    while (number < WRAPPERS && wrapper[number].wrapped->free != NULL &&
+           !is_same(wrapper[number].wrapped, &found)) {
+        number++;
     }
-    if (place == WRAPPED) {
+    if (number == WRAPPERS) {
         return GCCTL_ERR;
     }
-    if (place == used) {
-        wrapped[used++] = outermost;
+    if (wrapper[number].wrapped->free == NULL) {
+        *wrapper[number].wrapped = found;
     }
-    PyMemAllocatorEx ours = {&wrapped[place], hook_malloc, hook_calloc, hook_realloc, hook_free};
+    PyMemAllocatorEx ours = found;
+    ours.realloc = wrapper[number].realloc;
+    ours.free = wrapper[number].free;
     PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &ours);
     return GCCTL_OK;
 }
 
 void gcctl_hook_detach(void) {
-    PyMemAllocatorEx outermost;
-    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &outermost);
-    if (outermost.free == hook_free) {
-        PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, outermost.ctx);
+    PyMemAllocatorEx found;
+    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &found);
+    int number = outermost(&found);
+    if (number < WRAPPERS) {
+        PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, wrapper[number].wrapped);
     }
 }
