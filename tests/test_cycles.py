@@ -72,7 +72,7 @@ def profile_of(make: Callable[[], object]) -> gcctl.CycleProfile:
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh(no_collection_by_itself: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A profile of this test alone, without what is left of others."""
     monkeypatch.setattr("gcctl.prospects.Prospects.doubt", lambda *expected: "")
     gc.collect()
