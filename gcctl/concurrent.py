@@ -245,14 +245,14 @@ if hasattr(os, "register_at_fork"):
 def collect_concurrently() -> ConcurrentCollection:
     """Begin a full collection beside the process; while one runs, return that.
 
-    The process stops for a collection of generation 0 and for the time it takes to make a child
-    (about 20 ms per GB resident), instead of for a full collection. The child finds out what is
-    unreachable, CPython's collector frees it here, in slices: one at each request boundary where
-    gcctl is installed, the rest, or all of it, in `finish()`.
+    The process stops for the time it takes to make a child (20 to 40 ms per GB resident) instead of
+    for a full collection. The child finds out what is unreachable, CPython's collector frees it
+    here, in slices: one at each request boundary where gcctl is installed, the rest, or all of it,
+    in `finish()`.
 
     Needs Linux, CPython's generational collector with the GIL, and the compiled core. Where it
     cannot be, the world is stopped for an ordinary full collection at once, which is logged once,
-    and the outcome says so. It never fails for such reasons.
+    and the outcome says so. It raises nothing for such reasons.
     """
     return concurrent.start(REASONS.index("requested"))
 

@@ -67,7 +67,7 @@ class ConcurrentRun(NamedTuple):
     """What one concurrent collection took, and found."""
 
     start_pause_ns: int = 0
-    """The stop at the start: a collection of generation 0, and the making of the child."""
+    """The stop at the start: the making of the child."""
     answer_ns: int = 0
     """From the start until the child's answer was seen."""
     slices: int = 0
