@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Names for them are in gcctl/concurrent.py, in this order. */
+/* Names for them are in gcctl/concurrent_run.py, in this order. */
 enum {
     GCCTL_ANSWER_NONE,       /* it is at it, or has died */
     GCCTL_ANSWER_DONE,       /* all the rest is valid */

@@ -12,10 +12,13 @@ static size_t left;
 
 static void *arena_malloc(void *context, size_t size) {
     (void)context;
-    if (size > left - ALIGNMENT) {
+    if (size >= ARENA_BYTES) {
         return NULL;
     }
-    size = (size + ALIGNMENT) & ~(size_t)(ALIGNMENT - 1);
+    size = (size + ALIGNMENT) & ~(size_t)(ALIGNMENT - 1); /* never nothing */
+    if (size > left) {
+        return NULL;
+    }
     char *block = next_block;
     next_block += size;
     left -= size;
@@ -38,7 +41,7 @@ static void arena_free(void *context, void *block) {
 
 void gcctl_arena_use(void) {
     next_block = gcctl_pages(ARENA_BYTES);
-    left = next_block == NULL ? ALIGNMENT : ARENA_BYTES;
+    left = next_block == NULL ? 0 : ARENA_BYTES;
     PyMemAllocatorEx arena = {NULL, arena_malloc, arena_calloc, arena_realloc, arena_free};
     PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &arena);
     PyMem_SetAllocator(PYMEM_DOMAIN_MEM, &arena);

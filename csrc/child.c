@@ -43,10 +43,13 @@ typedef struct {
     char name[];
 } entry;
 
-/* Each one that /proc/self/fd lists: before Linux 5.9. */
-static void close_listed_descriptors(void) {
+/* Each one that /proc/self/fd lists: before Linux 5.9. False where it cannot be read. */
+static bool close_listed_descriptors(void) {
     static _Alignas(entry) char entries[4096]; /* of the child alone */
     int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    if (directory < 0) {
+        return false;
+    }
     long bytes;
     while ((bytes = syscall(SYS_getdents64, directory, entries, sizeof entries)) > 0) {
         for (long at = 0; at < bytes;) {
@@ -62,17 +65,14 @@ static void close_listed_descriptors(void) {
         }
     }
     close(directory);
+    return true;
 }
 
 static bool leave_descriptors(void) {
     if (syscall(SYS_close_range, 0U, ~0U, UNSHARE) == 0) {
         return true;
     }
-    if (unshare(CLONE_FILES) != 0) {
-        return false;
-    }
-    close_listed_descriptors();
-    return true;
+    return unshare(CLONE_FILES) == 0 && close_listed_descriptors();
 }
 
 static void be_the_first_to_go(void) {

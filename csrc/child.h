@@ -13,7 +13,7 @@ typedef struct {
 } gcctl_child_usage;
 
 /* In the parent the child's process ID, or -errno; 0 in the child. All signals are blocked in the
-   child. Takes about 20 ms per GB that is resident, for the page tables. */
+   child. Takes 20 to 40 ms per GB that is resident, for the page tables. */
 int gcctl_child_create(void);
 
 /* In the child, first: no descriptors, no core dump, the first to go when memory is short, run only

@@ -64,7 +64,7 @@ static void add_members(sampling *at, const PyTypeObject *type) {
             if (member->type == T_OBJECT || member->type == T_OBJECT_EX) {
                 PyObject *value;
                 memcpy(&value, (char *)at->object + member->offset, sizeof value);
-                add(at, value, ".%s", member->name);
+                add(at, value, ".%.40s", member->name);
             }
         }
     }
@@ -99,12 +99,12 @@ void gcctl_cycles_sample(gcctl_graph *graph, gcctl_answer *answer) {
             PyObject *dict = PyObject_GenericGetDict(at.object, NULL);
             if (dict != NULL && PyDict_Check(dict)) {
                 add(&at, dict, "%s", GCCTL_OWN_DICT);
-                add_items(&at, dict, ".%s");
+                add_items(&at, dict, ".%.40s");
             }
             PyErr_Clear();
         }
         if (PyDict_Check(at.object)) {
-            add_items(&at, at.object, "['%s']");
+            add_items(&at, at.object, "['%.36s']");
         }
         type->tp_traverse(at.object, add_unnamed, &at);
     }

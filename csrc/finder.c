@@ -24,10 +24,15 @@ gcctl_answer *gcctl_answer_new(int64_t capacity) {
     return answer;
 }
 
-void gcctl_answer_free(gcctl_answer *answer) {
+void gcctl_answer_free(gcctl_answer *answer, int64_t capacity) {
     if (answer != NULL) {
-        munmap(answer, answer_bytes(answer->capacity));
+        munmap(answer, answer_bytes(capacity));
     }
+}
+
+bool gcctl_answer_is_sound(const gcctl_answer *answer, int64_t capacity) {
+    return 0 <= answer->candidates && answer->candidates <= capacity && 0 <= answer->types &&
+           answer->types <= GCCTL_TYPES && 0 <= answer->steps && answer->steps <= GCCTL_STEPS;
 }
 
 static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, int parent) {
@@ -36,7 +41,9 @@ static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, 
         gcctl_child_exit(1);
     }
     PyGC_Disable(); /* making an object must never collect here, and so run finalizers */
-    PyObject_CallNoArgs(task->unfreeze); /* puts one list behind another */
+    if (PyObject_CallNoArgs(task->unfreeze) == NULL) { /* puts one list behind another */
+        gcctl_child_exit(1);
+    }
     graph.lists = task->lists;
     graph.bytes_limit = task->table_bytes;
     graph.parent = parent;

@@ -3,6 +3,7 @@
 #define GCCTL_FINDER_H
 
 #include <Python.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "answer.h"
@@ -20,6 +21,9 @@ int gcctl_finder_start(const gcctl_finder_task *task, gcctl_answer *answer);
 
 /* A new empty answer with room for so many candidates; NULL where the system refuses. */
 gcctl_answer *gcctl_answer_new(int64_t capacity);
-void gcctl_answer_free(gcctl_answer *answer);
+void gcctl_answer_free(gcctl_answer *answer, int64_t capacity);
+
+/* Do its numbers lie within its bounds? What goes wrong in the child may have written anywhere. */
+bool gcctl_answer_is_sound(const gcctl_answer *answer, int64_t capacity);
 
 #endif

@@ -24,11 +24,14 @@ static int take_list(gcctl_graph *graph, const gcctl_links *head, uint32_t limit
             return GCCTL_ANSWER_TOO_LARGE;
         }
         graph->order[graph->count++] = gcctl_links_object(links);
+        if (gcctl_graph_is_orphan(graph, graph->count)) {
+            return GCCTL_ANSWER_PARENT_GONE;
+        }
         if (gcctl_tracked_add(&graph->objects, (uintptr_t)gcctl_links_object(links)) != 0) {
             return graph->objects.map.incomplete ? GCCTL_ANSWER_NO_MEMORY : GCCTL_ANSWER_UNEXPECTED;
         }
     }
-    return GCCTL_ANSWER_DONE;
+    return gcctl_links_previous(head) == before ? GCCTL_ANSWER_DONE : GCCTL_ANSWER_NOT_FOUND;
 }
 
 static int unreachable(gcctl_graph *graph, int64_t capacity) {

@@ -13,7 +13,7 @@ static PyObject *object_at(uint64_t candidate) {
     return (PyObject *)(uintptr_t)(candidate & ~(uint64_t)GCCTL_LAST_OF_COMPONENT);
 }
 
-/* docs/concurrent.md has the argument. In short: if its block was not freed, the memory still is
+/* docs/concurrent-safety.md has the argument. In short: if its block was not freed, the memory still is
    that of an object with a collector's header. If the object was freed all the same, into a list of
    free ones or to wait for its turn, it is not tracked or has no references. */
 bool gcctl_sweep_is_alive(uint64_t candidate) {

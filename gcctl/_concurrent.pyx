@@ -1,8 +1,8 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
 """A full collection beside the process: a child finds what is unreachable, this process frees it.
 
-The steps; who takes them when, and what is to be made of it, is decided in gcctl/concurrent.py.
-docs/concurrent.md says why this cannot touch an object that is not there any more.
+The steps; who takes them when, and what is to be made of it, is decided in gcctl/concurrent_run.py.
+docs/concurrent-safety.md says why this cannot touch an object that is not there any more.
 
 Thread safety: every function holds the GIL throughout. But making an object may set off a
 collection, and so any code: what a window has may be gone after that. One process has one object
@@ -18,12 +18,12 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from gcctl._csrc cimport (
-    GCCTL_ANSWER_DONE, GCCTL_ANSWER_NONE, GCCTL_OK, gcctl_answer, gcctl_answer_free,
-    gcctl_answer_new, gcctl_answer_state, gcctl_child_kill, gcctl_child_reap, gcctl_child_usage,
-    gcctl_finder_start, gcctl_finder_task, gcctl_freed_close, gcctl_freed_give_up,
-    gcctl_freed_is_incomplete, gcctl_freed_open, gcctl_hook_attach, gcctl_hook_detach,
-    gcctl_hook_is_outermost, gcctl_lists_find, gcctl_step, gcctl_sweep, gcctl_sweep_is_alive,
-    gcctl_sweep_move, gcctl_type_count,
+    GCCTL_ANSWER_DONE, GCCTL_ANSWER_NONE, GCCTL_ANSWER_UNEXPECTED, GCCTL_OK, gcctl_answer,
+    gcctl_answer_free, gcctl_answer_is_sound, gcctl_answer_new, gcctl_answer_state,
+    gcctl_child_kill, gcctl_child_reap, gcctl_child_usage, gcctl_finder_start, gcctl_finder_task,
+    gcctl_freed_close, gcctl_freed_give_up, gcctl_freed_is_incomplete, gcctl_freed_open,
+    gcctl_hook_attach, gcctl_hook_detach, gcctl_hook_is_outermost, gcctl_lists_find, gcctl_step,
+    gcctl_sweep, gcctl_sweep_is_alive, gcctl_sweep_move, gcctl_type_count,
 )
 
 
@@ -52,19 +52,27 @@ cdef enum:
     MOST_DYING = 64
 cdef int[MOST_DYING] dying
 cdef int dying_count = 0
+cdef int64_t dead_cpu_ns = 0  # CPU time that those had taken, in the end
 
 
 def all_are_reaped():
     """Whether no child of windows that are closed is left; to be asked now and then."""
-    global dying_count
+    global dying_count, dead_cpu_ns
     cdef gcctl_child_usage usage
     cdef int index, left = 0
     for index in range(dying_count):
-        if not gcctl_child_reap(dying[index], &usage):
+        if gcctl_child_reap(dying[index], &usage):
+            dead_cpu_ns += usage.cpu_ns
+        else:
             dying[left] = dying[index]
             left += 1
     dying_count = left
     return left == 0
+
+
+def cpu_of_killed_ns():
+    """CPU time of all children that were killed and have been reaped since."""
+    return dead_cpu_ns
 
 
 def after_fork():
@@ -94,6 +102,7 @@ cdef class Window:
     """The time from the picture that a child is made of to the last of its candidates."""
 
     cdef gcctl_answer *answer  # shared with the child; NULL: not open
+    cdef int64_t capacity  # of the answer
     cdef object traced  # tracemalloc was on when it was opened
     cdef int child  # to be waited for; or NO_CHILD
     cdef gcctl_child_usage usage  # of a child that has ended
@@ -124,11 +133,12 @@ cdef class Window:
         task.unfreeze = <PyObject *>gc_unfreeze
         task.table_bytes = table_bytes
         task.cpu_seconds = cpu_seconds
+        self.capacity = capacity
         self.answer = gcctl_answer_new(capacity)
         if self.answer == NULL:
             raise MemoryError("no memory for the answer")
         if gcctl_freed_open() != GCCTL_OK:
-            gcctl_answer_free(self.answer)
+            gcctl_answer_free(self.answer, self.capacity)
             self.answer = NULL
             raise MemoryError("no memory for notes of what is freed")
         window_is_open = True
@@ -150,7 +160,13 @@ cdef class Window:
 
     def state(self):
         """The child's answer as in csrc/answer.h; 0: none yet."""
-        return gcctl_answer_state(self.answer) if self.answer != NULL else GCCTL_ANSWER_NONE
+        cdef int state
+        if self.answer == NULL:
+            return GCCTL_ANSWER_NONE
+        state = gcctl_answer_state(self.answer)
+        if state == GCCTL_ANSWER_DONE and not gcctl_answer_is_sound(self.answer, self.capacity):
+            return GCCTL_ANSWER_UNEXPECTED
+        return state
 
     def reaped(self):
         """Whether the child has ended, and is gone."""
@@ -270,7 +286,7 @@ cdef class Window:
 
     cdef bint _begin_sweep(self):
         """Whether there is an answer to sweep by."""
-        if self.answer == NULL or gcctl_answer_state(self.answer) != GCCTL_ANSWER_DONE:
+        if self.state() != GCCTL_ANSWER_DONE:
             return False
         if self.sweep.next == NULL:
             self.sweep.next = &self.answer.candidate[0]
@@ -290,6 +306,6 @@ cdef class Window:
             dying[dying_count] = self.child
             dying_count += 1
         self.child = NO_CHILD
-        gcctl_answer_free(self.answer)
+        gcctl_answer_free(self.answer, self.capacity)
         self.answer = NULL
         window_is_open = False

@@ -344,7 +344,8 @@ cdef class Core:
         cdef bint look = self._time_to_look()
         if look:
             self.look_at = self._now() + self.look_interval_ns
-        cdef bint full = generation == FULL and self.concurrent
+        cdef bint full = (generation == FULL and self.concurrent
+                          and reason == GCCTL_REASON_SCHEDULED)
         if generation != NONE_DUE:
             self._collect_at_boundary(0 if full else generation, reason)
             if full and self.owed != NONE_DUE:  # it did not run, and shall be the full one then

@@ -36,7 +36,6 @@ cdef extern from "recorder.h" nogil:
     enum:
         GCCTL_REASON_SCHEDULED
         GCCTL_REASON_EMERGENCY
-        GCCTL_REASON_PRESSURE
         GCCTL_REASON_CONCURRENT
         GCCTL_REASON_EXTERNAL
         GCCTL_REASONS
@@ -108,6 +107,7 @@ cdef extern from "answer.h" nogil:
     enum:
         GCCTL_ANSWER_NONE
         GCCTL_ANSWER_DONE
+        GCCTL_ANSWER_UNEXPECTED
 
     ctypedef struct gcctl_type_count:
         int64_t objects
@@ -172,7 +172,8 @@ cdef extern from "finder.h":
 
     int gcctl_finder_start(const gcctl_finder_task *task, gcctl_answer *answer)
     gcctl_answer *gcctl_answer_new(int64_t capacity)
-    void gcctl_answer_free(gcctl_answer *answer)
+    void gcctl_answer_free(gcctl_answer *answer, int64_t capacity)
+    bint gcctl_answer_is_sound(const gcctl_answer *answer, int64_t capacity)
 
 
 cdef extern from "hook.h":

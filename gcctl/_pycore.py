@@ -283,7 +283,7 @@ class Core:
         look = self._time_to_look()
         if look:
             self._look_at = self._now() + self._look_interval_ns
-        full = generation == FULL and self._concurrent
+        full = generation == FULL and self._concurrent and reason == SCHEDULED
         if generation != NONE_DUE:
             self._collect_at_boundary(0 if full else generation, reason)
             if full and self._owed != NONE_DUE:  # it did not run, and shall be the full one then

@@ -67,6 +67,7 @@ class Concurrent:
         self._window_class: Callable[[], Any] | None = None
         self._reap: Callable[[], bool] = lambda: True
         self._forget_children: Callable[[], None] = lambda: None
+        self._cpu_of_killed_ns: Callable[[], int] = lambda: 0
         self.missing = _missing(core)
         """Why this process has no concurrent collections; "": it has."""
         if not self.missing:
@@ -74,6 +75,7 @@ class Concurrent:
 
             self._window_class = _concurrent.Window
             self._reap, self._forget_children = _concurrent.all_are_reaped, _concurrent.after_fork
+            self._cpu_of_killed_ns = _concurrent.cpu_of_killed_ns
         self._running: weakref.ref[ConcurrentCollection] | None = None
         self._held: ConcurrentCollection | None = None
         """The same, where there are boundaries to take it to its end."""
@@ -81,11 +83,13 @@ class Concurrent:
         self._owed = False  # one that was due at a boundary and could not be begun
         self._said: set[str] = set()
         self._stats = ConcurrentStats()
+        self._killed_before_ns = 0
         self._prospects = Prospects()
 
     @property
     def stats(self) -> ConcurrentStats:
-        return self._stats
+        killed_ns = self._cpu_of_killed_ns() - self._killed_before_ns
+        return self._stats._replace(child_cpu_ns=self._stats.child_cpu_ns + killed_ns)
 
     @property
     def running(self) -> ConcurrentCollection | None:
@@ -128,7 +132,8 @@ class Concurrent:
                 self.core.attend(True)
             return
         if why:
-            self._running = None
+            if self._running is not None and self._running() is handle:
+                self._running = None
             self._fall_back(handle, why, reason)
             return
         start_ns = handle.measured.start_pause_ns
@@ -155,17 +160,19 @@ class Concurrent:
     def attend(self) -> None:
         """At a boundary: the next step."""
         held = self._held
-        if held is not None:
+        if held is not None and held.outcome is None:
             held._step()
         elif self._owed:
             self._owed = False
             self.start(SCHEDULED)
         elif self._reap():
+            self._held = None
             self.core.attend(False)
 
     def installed(self, max_pause_ns: int) -> None:
         """There are boundaries now."""
         self._stats = ConcurrentStats()
+        self._killed_before_ns = self._cpu_of_killed_ns()
         self.slice_ns = min(SLICE_NS, max_pause_ns // 4)
         self._attended = True
         running = self.running
@@ -185,6 +192,9 @@ class Concurrent:
         if self._running is not None and self._running() is collection:
             self._running = self._held = None
             self.core.attend(self._attended and not self._reap())
+        if collection.outcome == f"void: {BUSY}":  # it never began
+            return
+        self._owed = False
         self._prospects.ended(collection, self.core.now())
         stats, run = self._stats, collection.measured
         collected = collection.outcome == "collected"
@@ -212,8 +222,8 @@ class Concurrent:
 
     def _fall_back(self, handle: ConcurrentCollection, why: str, reason: int) -> None:
         began = self.core.now()
-        handle._fall_back(why, reason)
-        self._prospects.stopped(self.core.now() - began)
+        if handle._fall_back(why, reason):
+            self._prospects.stopped(self.core.now() - began)
         self._stats = self._stats._replace(fallbacks=self._stats.fallbacks + 1)
         if why not in self._said:
             self._said.add(why)

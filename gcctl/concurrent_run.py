@@ -34,8 +34,7 @@ SAMPLE_NS = 2_000_000_000
 """How long a child may take after its answer, to find out where cycles run."""
 
 BUSY_NS = 5_000_000_000
-"""How long `finish` waits for other collections to end: longer than any takes, but not for ever, as
-it may be inside one itself."""
+"""How long `finish` waits for other collections to end: not for ever, it may be in one itself."""
 
 FIRST_SLICE = 2_000
 SMALLEST_SLICE = 200
@@ -124,6 +123,7 @@ class ConcurrentCollection:
         self._run = ConcurrentRun()
         self._stepping = get_ident()  # the thread that takes a step at this moment, or 0
         self._ending = False
+        self._decided = ""  # the outcome, where its end was interrupted
         self._busy_ns = 0  # since when no slice could be swept because of other collections
         self._answered = False
         self._started_ns = 0
@@ -165,9 +165,10 @@ class ConcurrentCollection:
         unreachable objects were collected.
 
         Other threads run between the slices. Called from within a collection, by a finalizer, it
-        cannot sweep and returns what was collected so far, at the latest after 5 seconds.
+        cannot sweep, and returns what was collected so far when it has tried for 5 seconds.
         """
         pause = 0.0002
+        self._busy_ns = 0
         while self._outcome is None and self._stepping != get_ident():
             slices = self._run.slices
             self._step()
@@ -213,18 +214,25 @@ class ConcurrentCollection:
             return
         self._stepping = me
         try:
-            reason = self._wait() if not self._answered else self._sweep() if sweep else ""
-            if reason:
-                self._end(reason)
+            outcome = self._decided or self._next(sweep)
+            if outcome:
+                self._end(outcome)
         finally:
             self._stepping = 0
+
+    def _next(self, sweep: bool) -> str:
+        """Returns the outcome, if that is the end."""
+        if not self._answered:
+            return self._wait()
+        return self._sweep() if sweep else ""
 
     def _wait(self) -> str:
         """Look for the answer. Returns the outcome, if that is the end."""
         window, now = self._window, self._owner.core.now()
         state = window.state()
         if state:
-            self._answered = True
+            if state != DONE:
+                return f"void: {REFUSALS[state]}"
             tracked, unreachable, candidates, components, largest, table_bytes = window.counts()
             self._run = self._run._replace(
                 answer_ns=now - self._started_ns,
@@ -235,12 +243,11 @@ class ConcurrentCollection:
                 largest_component=largest,
                 table_bytes=table_bytes,
             )
-            if state != DONE:
-                return f"void: {REFUSALS[state]}"
             types, self._untyped = window.types()
             self._types = [
                 (name if cls is None else type_name(cls), objects) for name, objects, cls in types
             ]
+            self._answered = True
             return self._spoiled()
         if now < self._look_ns:
             return ""
@@ -299,22 +306,28 @@ class ConcurrentCollection:
         if self._ending:  # with the next line one step; another thread, or a finalizer, was first
             return
         self._ending = True
-        memory_bytes = self._window.memory_of_child()
-        self._window.close()
-        cpu_ns, _ = self._window.usage_of_child()
-        self._run = self._run._replace(child_cpu_ns=cpu_ns, child_memory_bytes=memory_bytes)
-        self._outcome = outcome
+        try:
+            self._decided = outcome
+            memory_bytes = self._window.memory_of_child()
+            self._window.close()
+            cpu_ns, _ = self._window.usage_of_child()
+            self._run = self._run._replace(child_cpu_ns=cpu_ns, child_memory_bytes=memory_bytes)
+            self._outcome = outcome
+        except BaseException:  # a signal handler's: the next step ends it
+            self._ending = False
+            raise
         self._owner.ended(self)
 
     def _cancel(self, why: str) -> None:
         self._end(f"void: {why}")
 
-    def _fall_back(self, why: str, reason: int) -> None:
-        """Stop the world instead."""
+    def _fall_back(self, why: str, reason: int) -> bool:
+        """Stop the world instead; False where another collection is running."""
         collected = self._owner.core.collect(FULL, reason)
         self._run = self._run._replace(objects_collected=max(collected, 0))
         self._ending = True
         self._outcome = f"fallback: {why}"
+        return collected >= 0
 
     def _after_fork(self) -> None:
         """In a forked process, to which the child does not belong."""

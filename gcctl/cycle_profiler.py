@@ -42,7 +42,11 @@ class CycleProfiler:
         automatic_gc.hold(self)
         self._stop.acquire()
         self._done.acquire()
-        _thread.start_new_thread(self._run, ())
+        try:
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError:  # no more threads: the end alone is profiled
+            self._done.release()
+            automatic_gc.release(self)
 
     @property
     def why_not(self) -> str:
@@ -59,12 +63,15 @@ class CycleProfiler:
 
     def _run(self) -> None:
         waited = 0.0
-        while not self._stop.acquire(timeout=LOOK_SECONDS):
-            waited += LOOK_SECONDS
-            if waited >= MOST_SECONDS or gc.get_count()[0] >= YOUNG_OBJECTS:
-                waited = 0.0
-                self._collect()
-        self._done.release()
+        try:
+            while not self._stop.acquire(timeout=LOOK_SECONDS):
+                waited += LOOK_SECONDS
+                if waited >= MOST_SECONDS or gc.get_count()[0] >= YOUNG_OBJECTS:
+                    waited = 0.0
+                    self._collect()
+        finally:
+            automatic_gc.release(self)
+            self._done.release()
 
     def _collect(self) -> None:
         self._concurrent.start(REQUESTED).finish()

@@ -127,7 +127,10 @@ def type_name(cls: type) -> str:
 
 
 def _static(cls: type, name: str) -> Any:
-    return type.__dict__[name].__get__(cls)
+    try:
+        return type.__dict__[name].__get__(cls)
+    except AttributeError:  # made by type() where there was no module
+        return None
 
 
 def _strongly_connected(edges: list[tuple[int, int]]) -> dict[int, int]:

@@ -75,6 +75,8 @@ class Prospects:
     def stopped(self, pause_ns: int) -> None:
         """The world was stopped instead."""
         self._stop_ns = pause_ns
+        if self._start_ns_per_byte:  # else starts would never be measured anew
+            self._start_ns_per_byte.popleft()
 
     def ended(self, collection: ConcurrentCollection, now_ns: int) -> None:
         self._tracked = collection.measured.tracked_objects or self._tracked

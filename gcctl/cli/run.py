@@ -76,7 +76,7 @@ class RunCommand:
             "--cycles",
             action="store_true",
             help="print to stderr what cyclic garbage the program has made; automatic GC is off "
-            "meanwhile, and all of it collected concurrently",
+            "meanwhile, and it is collected concurrently, where that is possible",
         )
         parser.add_argument(
             "--report", action="store_true", help="print the report to stderr when the program ends"
