@@ -637,13 +637,13 @@ def test_proc_not_mounted() -> None:
 import logging, sys
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 import gcctl
-gcctl.install("production", memory_limit="80%")
+gcctl.install("production", memory_limit="80%", max_pause="1h")
 for _ in range(1000):
     with gcctl.request():
         pass
 print(gcctl.check_memory(), gcctl.stats().requests, gcctl.stats().faults)
 gcctl.uninstall()
-gcctl.install("production", memory_limit="80MiB")
+gcctl.install("production", memory_limit="80MiB", max_pause="1h")
 print(gcctl.check_memory(), gcctl.stats().rss_bytes)
 gcctl.uninstall()
 """
