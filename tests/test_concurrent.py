@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -380,3 +381,37 @@ def test_several_threads_that_start_at_once_start_one() -> None:
     for handle in handles:
         handle.finish()
     assert {handle.outcome for handle in handles} == {"collected"}
+
+
+class InterruptError(Exception):
+    """Raised by a signal handler, as it were."""
+
+
+@concurrent_only
+def test_an_interrupted_finish_can_be_finished() -> None:
+    for interrupted_at in range(1, 10_000, 5):
+        refs = old_garbage(10)
+        handle = gcctl.collect_concurrently()
+        wait_until(lambda handle=handle: handle.ready)  # type: ignore[misc]
+        left = interrupted_at
+
+        def interrupt(*_: object) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise InterruptError
+
+        sys.setprofile(interrupt)
+        try:
+            handle.finish()
+        except InterruptError:
+            pass
+        finally:
+            sys.setprofile(None)
+        completed = left > 0
+        handle.finish()
+        assert handle.outcome == "collected"
+        assert dead(refs) == 10
+        if completed:
+            break
+    assert interrupted_at > 20

@@ -43,6 +43,14 @@ def shy() -> object:
     return hidden
 
 
+def of_a_type_without_module() -> object:
+    names: dict[str, Any] = {"__name__": 1}
+    exec("Nowhere = type('Nowhere', (), {})", {}, names)
+    thing = names["Nowhere"]()
+    thing.me = thing
+    return thing
+
+
 def closure() -> object:
     def recursive() -> object:
         return recursive
@@ -97,6 +105,7 @@ HERE = __name__
                 (f"{HERE}.Line", ".order", f"{HERE}.Order"),
             },
         ),
+        (of_a_type_without_module, {"Nowhere"}, {("Nowhere", ".me", "Nowhere")}),
         (closure, {"function", "tuple", "cell"}, {("function", ".__closure__", "tuple")}),
         (self_containing, {"dict"}, {("dict", "['self']", "dict")}),
         (in_a_list, {"list", "tuple"}, {("list", "[]", "tuple"), ("tuple", "[]", "list")}),
