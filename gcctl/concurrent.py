@@ -96,9 +96,9 @@ class Concurrent:
         found = self._running() if self._running is not None else None
         return found if found is not None and found.outcome is None else None
 
-    def start(self, reason: int) -> ConcurrentCollection:
-        """Begin one, or stop the world for that reason where it cannot be. Returns the one that is
-        running, if any."""
+    def start(self, reason: int, *, anyway: bool = False) -> ConcurrentCollection:
+        """Begin one, or stop the world for that reason where it cannot be; where it had better not
+        be too, but for `anyway`. Returns the one that is running, if any."""
         handle = ConcurrentCollection(self, self._window_class and self._window_class())
         mine = weakref.ref(handle, self._dropped)
         while True:
@@ -112,7 +112,7 @@ class Concurrent:
                 return running
             self._dropped(seen)
         try:
-            self._begin(handle, reason)
+            self._begin(handle, reason, anyway)
         except BaseException:  # a signal handler's
             handle._cancel(INTERRUPTED)
             raise
@@ -120,9 +120,11 @@ class Concurrent:
             handle._begun()
         return handle
 
-    def _begin(self, handle: ConcurrentCollection, reason: int) -> None:
+    def _begin(self, handle: ConcurrentCollection, reason: int, anyway: bool) -> None:
         rss = rss_bytes(self._memory)
-        why = self.missing or self._prospects.doubt(rss, self.core.now())
+        why = self.missing
+        if not why and not anyway:
+            why = self._prospects.doubt(rss, self.core.now())
         if not why:
             why = handle._begin(*self._prospects.room(rss))
         if why == BUSY:

@@ -69,9 +69,12 @@ class CycleProfiler:
                 if waited >= MOST_SECONDS or gc.get_count()[0] >= YOUNG_OBJECTS:
                     waited = 0.0
                     self._collect()
-        finally:
+        except BaseException:
             automatic_gc.release(self)
+            raise
+        finally:
             self._done.release()
 
     def _collect(self) -> None:
-        self._concurrent.start(REQUESTED).finish()
+        # Stopping the world would free it unseen.
+        self._concurrent.start(REQUESTED, anyway=True).finish()
