@@ -388,6 +388,8 @@ class InterruptError(Exception):
 
 
 @concurrent_only
+# Interrupted are others too: Hypothesis has a gc callback.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupted_finish_can_be_finished() -> None:
     for interrupted_at in range(1, 10_000, 5):
         refs = old_garbage(10)
