@@ -26,7 +26,7 @@ logger = logging.getLogger("gcctl")
 FULL = 2
 SCHEDULED = REASONS.index("scheduled")
 
-SLICE_NS = 2_000_000
+SLICE_NS = 1_000_000
 """What a slice of the sweep is to take, or a quarter of `max_pause` if that is less."""
 
 REAP_SECONDS = 0.2

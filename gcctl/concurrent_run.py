@@ -293,7 +293,7 @@ class ConcurrentCollection:
         )
         wanted = seen * self._owner.slice_ns // max(pause_ns, 1)
         # Down at once, up with care: objects differ.
-        self._slice = max(SMALLEST_SLICE, min(wanted, self._slice * 2, LARGEST_SLICE))
+        self._slice = max(SMALLEST_SLICE, min(wanted, self._slice * 5 // 4, LARGEST_SLICE))
 
     def _spoiled(self) -> str:
         if _full_collections() != self._full_collections:
