@@ -45,8 +45,8 @@ def test_no_memory_is_kept(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     blocks_per_call = float(done.stdout)
-    # What a round differs by for other reasons does not grow with the number of calls; a leak of one
-    # block per call is at least 0.7 here, where an action is called a hundred times.
+    # What a round differs by for other reasons does not grow with the number of calls; a leak of
+    # one block per call is at least 0.7 here, where an action is called a hundred times.
     assert blocks_per_call < 0.5
 
 
