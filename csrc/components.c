@@ -19,7 +19,6 @@ static int join(PyObject *object, void *context) {
     if (gcctl_tracked_find(&graph->objects, (uintptr_t)object, &member)) {
         uint32_t one = leader(graph->component, graph->current);
         uint32_t other = leader(graph->component, gcctl_member_number(&member));
-        /* The lower one leads, so that leaders come first in the order of numbers. */
         graph->component[one > other ? one : other] = one > other ? other : one;
     }
     return 0;
