@@ -88,8 +88,8 @@ class ConcurrentRun(NamedTuple):
     """Unreachable objects found by CPython, in the sweep or where the world was stopped instead."""
     child_cpu_ns: int = 0
     child_memory_bytes: int = 0
-    """Memory that was the child's own when it had its answer: its tables, and pages that were copied
-    because it, or this process meanwhile, wrote to them; 0 where it could not tell."""
+    """Memory that was the child's own when it had its answer: its tables, and pages that were
+    copied because it, or this process meanwhile, wrote to them; 0 where it could not tell."""
     table_bytes: int = 0
     """Of these, the tables."""
 
