@@ -65,6 +65,7 @@ class Day:
         self.core = _impl.core_class(clock=clock)
         self.memory = _impl.memory_class()
         config = Config(
+            policy="production",
             gen1_every=1_000,
             gen2_every=10_000,
             memory_limit=self.memory.rss() + ROOM_BYTES,

@@ -10,6 +10,7 @@ gcctl.uninstall()            # original settings restored, and verified
 
 from gcctl._protocol import ByReason, Event
 from gcctl.alerts import Alert, AlertCounts
+from gcctl.auto import AutoStats, Decision
 from gcctl.batches import batch, batched_gc
 from gcctl.boundary import request, run_request, tick
 from gcctl.concurrent import ConcurrentStats, collect_concurrently, cycle_profile
@@ -26,6 +27,7 @@ from gcctl.recycling import RecycleAdvice
 __all__ = [
     "Alert",
     "AlertCounts",
+    "AutoStats",
     "ByReason",
     "CollectionStats",
     "ConcurrentCollection",
@@ -37,6 +39,7 @@ __all__ = [
     "CyclePath",
     "CycleProfile",
     "CycleType",
+    "Decision",
     "Event",
     "GcctlError",
     "MemoryEvent",

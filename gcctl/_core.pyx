@@ -24,7 +24,9 @@ from gcctl._csrc cimport (
     gcctl_window_add, gcctl_window_clear, gcctl_window_sum,
 )
 
-from gcctl._protocol import REASONS, ByReason, Event, GenerationTotals, Snapshot, Window, log_fault
+from gcctl._protocol import (
+    REASONS, ByReason, Event, GenerationTotals, Snapshot, Tally, Window, log_fault,
+)
 from gcctl._request import decorate, make_context
 
 
@@ -37,6 +39,7 @@ cdef extern from "Python.h":
 
 
 cdef object gc_collect = gc.collect
+cdef object gc_get_count = gc.get_count
 cdef object gc_callbacks = gc.callbacks
 
 # Default of an argument that only some callers give.
@@ -45,6 +48,8 @@ cdef object NOT_GIVEN = object()
 cdef enum:
     NONE_DUE = -1
     DID_NOT_RUN = -1
+    NEVER = 0
+    YOUNG = 0
     FULL = 2
 
 
@@ -52,21 +57,25 @@ cdef enum:
 cdef class Core:
     # The hot path: read or written at every request.
     cdef int64_t requests
-    cdef int64_t in_flight
+    cdef int64_t requests_in_flight
     cdef int64_t act_at  # requests at which there is something to do; INT64_MAX while stopped
     cdef int64_t look_at  # clock at which there is; INT64_MAX: never
+    cdef int64_t young_after  # net allocations from which on generation 0 is due; 0: never
     cdef object context
 
     cdef bint active
     cdef bint external
+    cdef bint telling_external
     cdef bint concurrent
     cdef bint attending
     cdef int owed  # generation whose turn came while a collection was running, or NONE_DUE
+    cdef int64_t allocated_before  # the last collection and all before it
     cdef int64_t failures
     cdef int64_t unmatched_exits
     cdef int64_t faults
     cdef int64_t max_pause_ns
     cdef int64_t emergency_interval_ns  # -1: none
+    cdef int emergency_generation
     cdef int64_t emergency_at  # clock before which there is no further one
     cdef int64_t look_interval_ns  # -1: none
     cdef gcctl_schedule schedule
@@ -86,6 +95,7 @@ cdef class Core:
     # Replacements, for tests and simulation; None: the real thing.
     cdef object fake_collect
     cdef object fake_clock
+    cdef object fake_count
 
     cdef list callbacks  # gc.callbacks
     cdef object callback  # our entry in it, always this very object
@@ -93,14 +103,16 @@ cdef class Core:
 
     implementation = "c"
 
-    def __init__(self, *, collect=None, clock=None, callbacks=None):
+    def __init__(self, *, collect=None, clock=None, count=None, callbacks=None):
         self.fake_collect = collect
         self.fake_clock = clock
+        self.fake_count = count
         self.callbacks = gc_callbacks if callbacks is None else callbacks
         self.callback = self.on_gc
         self.context = make_context(self.enter, self.exit)
         self.notify = None
         self.emergency_interval_ns = -1
+        self.emergency_generation = FULL
         self.look_interval_ns = -1
         self._clear()
         self.act_at = self.look_at = INT64_MAX
@@ -115,25 +127,25 @@ cdef class Core:
 
     def enter(self, context=None, /):
         """A request begins. Returns the context manager."""
-        self.in_flight += 1
+        self.requests_in_flight += 1
         return self.context
 
     def exit(self, exc_type, exc, traceback, behind_context=NOT_GIVEN, /):
         """A request ends: one boundary. Does nothing when no request is in flight."""
         if behind_context is not NOT_GIVEN:
             exc_type = exc
-        if self.in_flight <= 0:
+        if self.requests_in_flight <= 0:
             self.unmatched_exits += 1
             return
-        self.in_flight -= 1
+        self.requests_in_flight -= 1
         self.requests += 1
-        if self.requests >= self.act_at or exc_type is not None or self._time_to_look():
+        if exc_type is not None or self._something_is_due():
             self._boundary(exc_type)
 
     def tick(self):
         """A boundary without a context: one unit of work is done."""
         self.requests += 1
-        if self.requests >= self.act_at or self._time_to_look():
+        if self._something_is_due():
             self._boundary(None)
 
     def start(self, orders, notify):
@@ -143,8 +155,11 @@ cdef class Core:
         slots[GCCTL_SLOT_RECYCLE] = orders.recycle_after
         self.max_pause_ns = orders.max_pause_ns
         self.emergency_interval_ns = orders.emergency_interval_ns
+        self.emergency_generation = orders.emergency_generation
+        self.young_after = orders.young_after
         self.look_interval_ns = orders.look_interval_ns
         self.external = orders.external
+        self.telling_external = orders.tell_external
         self.concurrent = orders.concurrent
         self.notify = notify
         gcctl_schedule_set(&self.schedule, slots)
@@ -157,6 +172,7 @@ cdef class Core:
     def stop(self):
         self.active = self.attending = False
         self.act_at = self.look_at = INT64_MAX
+        self.young_after = NEVER
         self.notify = None
         cdef Py_ssize_t position = self._position()
         # While we collect, it is out of the list by our own hand.
@@ -188,7 +204,7 @@ cdef class Core:
         return Snapshot(
             self.requests if self.active else 0,
             self.failures,
-            self.in_flight,
+            self.requests_in_flight,
             self.unmatched_exits,
             self.faults,
             ByReason(*[recorder.by_reason[index] for index in range(GCCTL_REASONS)]),
@@ -197,6 +213,22 @@ cdef class Core:
             Window(tuple([minute.collections[index] for index in range(GCCTL_GENERATIONS)]),
                    totals_as_tuple(&minute.all)),
         )
+
+    def tallies(self):
+        cdef int index
+        return tuple([Tally(self.recorder.generation[index].collections,
+                            self.recorder.generation[index].collected,
+                            self.recorder.generation[index].pause_total_ns)
+                      for index in range(GCCTL_GENERATIONS)])
+
+    def allocated(self):
+        return self.allocated_before
+
+    def boundaries(self):
+        return self.requests
+
+    def in_flight(self):
+        return self.requests_in_flight
 
     def events(self):
         cdef gcctl_recorder recorder = self.recorder
@@ -237,7 +269,7 @@ cdef class Core:
 
     def after_fork(self):
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
-        self.in_flight = 0
+        self.requests_in_flight = 0
         self.holds = 0
         # A finalizer that forks is inside a collection, and so is its child: that one goes on.
         if self.own_thread != me:
@@ -258,7 +290,9 @@ cdef class Core:
             self.own_seen = True
             return
         if phase == "start":
-            self.external_in_flight = self.in_flight
+            if self.young_after != NEVER:
+                self.allocated_before += self._count()
+            self.external_in_flight = self.requests_in_flight
             self.external_thread = me
             self.external_start_ns = self._now()
         elif self.external_thread != 0:
@@ -277,6 +311,8 @@ cdef class Core:
             event.in_flight = self.external_in_flight
             self._record(&event)
             self._note_long_pause(&event)
+            if self.telling_external:
+                self._tell("external", event_as_tuple(&event))
 
     cdef int _activate(self) except -1:
         self.active = True
@@ -284,6 +320,18 @@ cdef class Core:
         self.look_at = INT64_MAX
         if self.look_interval_ns >= 0:
             self.look_at = self._now() + self.look_interval_ns
+
+    cdef inline bint _something_is_due(self) except -1:
+        return self.requests >= self.act_at or self._time_to_look() or self._young_is_due()
+
+    cdef inline bint _young_is_due(self) except -1:
+        return self.young_after != NEVER and self._count() >= self.young_after
+
+    cdef inline int64_t _count(self) except? -1:
+        """Net allocations since the last collection."""
+        if self.fake_count is None:
+            return (<tuple>gc_get_count())[0]
+        return self.fake_count()
 
     cdef inline bint _time_to_look(self) except -1:
         if self.look_at == INT64_MAX:
@@ -314,6 +362,7 @@ cdef class Core:
     cdef int _clear(self) except -1:
         self.requests = 0
         self.failures = 0
+        self.allocated_before = 0
         self.unmatched_exits = 0
         self.faults = 0
         self.owed = NONE_DUE
@@ -328,7 +377,7 @@ cdef class Core:
         if not self.active:
             return 0
         cdef int due = gcctl_schedule_take(&self.schedule, self.requests)
-        cdef int generation = self.owed
+        cdef int generation = max(self.owed, YOUNG) if self._young_is_due() else self.owed
         cdef int reason = GCCTL_REASON_SCHEDULED
         cdef int candidate
         self.act_at = 0 if self.attending else self.schedule.nearest
@@ -339,7 +388,7 @@ cdef class Core:
         if exc_type is not None:
             self.failures += 1
             if self._emergency(exc_type):
-                generation = FULL
+                generation = max(generation, self.emergency_generation)
                 reason = GCCTL_REASON_EMERGENCY
         cdef bint look = self._time_to_look()
         if look:
@@ -425,10 +474,12 @@ cdef class Core:
             # list.pop() gives memory back here, which the append() below would ask for again.
             Py_SET_SIZE(self.callbacks, 0)
             Py_DECREF(self.callback)
-        event.in_flight = self.in_flight
+        event.in_flight = self.requests_in_flight
         self.own_seen = False
         self.own_thread = <unsigned long>PyThread_get_thread_ident()
         try:
+            if self.young_after != NEVER:
+                self.allocated_before += self._count()
             event.time_ns = self._now()
             if action is not None:
                 collected = action()

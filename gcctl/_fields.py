@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from gcctl.errors import ConfigError
-from gcctl.policy import PLANNED, PRESETS
+from gcctl.policy import PRESETS
 
 NS_PER_S: Final = 10**9
 _HOUR_NS: Final = 3600 * NS_PER_S
@@ -168,9 +168,7 @@ def _policy(value: Any) -> str:
     if type(value) is not str:
         raise _RejectedError
     if value not in PRESETS:
-        raise _RejectedError(
-            "not available in this version" if value in PLANNED else _hint(value, PRESETS)
-        )
+        raise _RejectedError(_hint(value, PRESETS))
     return value
 
 
@@ -271,6 +269,9 @@ _SOURCE_NAMES: Final[dict[str, tuple[str, Kind]]] = {
     ),
     "enable_monitoring": ("monitoring", FLAG),
 }
+SOURCE_POLICY: Final = "production"
+"""The preset that is the source document's own, for who gives values under its names."""
+
 _NAMES = {name: (name, kind) for name, kind in KINDS.items()} | _SOURCE_NAMES
 
 
@@ -315,6 +316,8 @@ def parse_layer(values: Mapping[Any, Any], label: _Label = str) -> dict[str, Any
         if given_as.setdefault(target, name) != name:
             raise _both(label, given_as[target], name)
         layer[target] = parse(kind, label(name), value)
+    if "policy" not in layer and any(name in _SOURCE_NAMES for name in given_as.values()):
+        layer["policy"] = SOURCE_POLICY
     if given_as.get("automatic_gc") == "enable_manual_gc" and layer["automatic_gc"] is None:
         # This switch turns off the source document's schedule, which may well stand beside it.
         for target in _GENERATIONS:

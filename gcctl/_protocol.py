@@ -52,16 +52,23 @@ class Orders(NamedTuple):
     """Requests between two status reports."""
     recycle_after: int = NEVER
     """Requests after which to advise that the worker be recycled."""
+    young_after: int = NEVER
+    """Net allocations of tracked objects since the last collection, as `gc.get_count()` has them,
+    from which on generation 0 is due at a boundary."""
     look_interval_ns: int = -1
     """Shortest time between two boundaries at which memory and settings are looked at; -1: none."""
     emergency_interval_ns: int = -1
     """Shortest time between two collections for failing requests; -1: none."""
+    emergency_generation: int = 2
+    """What is collected for one."""
     max_pause_ns: int = (1 << 63) - 1
     """What pause is to be told of: any longer one."""
     concurrent: bool = False
     """Whether to tell of full collections that are due, in place of running them."""
     external: bool = True
     """Whether to record the collections that others cause."""
+    tell_external: bool = False
+    """Whether to tell of them, each when it has ended."""
 
 
 class Event(NamedTuple):
@@ -89,6 +96,14 @@ class GenerationTotals(NamedTuple):
     pauses: tuple[tuple[int, int], ...] = ()
     """The histogram: (bucket, count) of each bucket that is not empty, in ascending order; what a
     bucket stands for is in `gcctl.histogram`."""
+
+
+class Tally(NamedTuple):
+    """All collections of one generation since the start, whoever caused them."""
+
+    collections: int = 0
+    collected: int = 0
+    pause_total_ns: int = 0
 
 
 class Window(NamedTuple):
@@ -119,20 +134,22 @@ class Snapshot(NamedTuple):
     last_minute: Window
 
 
-Kind = Literal["long_pause", "report", "recycle", "look", "full", "attend"]
+Kind = Literal["long_pause", "report", "recycle", "look", "full", "attend", "external"]
 Notify = Callable[[Kind, Event | None], object]
 """What a core calls at a boundary, outside any collection: when one has paused the process for
 longer than allowed (with the event), when a status report or advice to recycle is due, when it is
 time to look at memory and settings, when a concurrent full collection is due, and at every boundary
-while somebody attends to one. What it raises is a fault."""
+while somebody attends to one. In a gc callback, and so in the middle of anything: when a collection
+of somebody else has ended (with the event). What it raises is a fault."""
 
 
 class Core(Protocol):
     """The part of gcctl that sits on the request boundary.
 
-    One per process does the work (`gcctl._impl.core`). `collect`, `clock` and `callbacks` are there
-    to drive one by hand: a function in place of `gc.collect`, one in place of the monotonic clock,
-    a list in place of `gc.callbacks`.
+    One per process does the work (`gcctl._impl.core`). `collect`, `clock`, `count` and `callbacks`
+    are there to drive one by hand: a function in place of `gc.collect`, one in place of the
+    monotonic clock, one in place of `gc.get_count` that returns the first of its three, a list in
+    place of `gc.callbacks`.
 
     Exact under threads because each step of the counting runs while the GIL is held.
     """
@@ -144,6 +161,7 @@ class Core(Protocol):
         *,
         collect: Callable[[int], int] | None = None,
         clock: Callable[[], int] | None = None,
+        count: Callable[[], int] | None = None,
         callbacks: list[Any] | None = None,
     ) -> None: ...
 
@@ -180,6 +198,19 @@ class Core(Protocol):
         """Tell ("attend") at every boundary, or not any more."""
 
     def snapshot(self) -> Snapshot: ...
+
+    def tallies(self) -> tuple[Tally, ...]:
+        """For each generation; a fraction of what a snapshot takes."""
+
+    def allocated(self) -> int:
+        """Net allocations of tracked objects, as `gc.get_count()` had them before each collection,
+        summed up since the start; 0 without `young_after`."""
+
+    def boundaries(self) -> int:
+        """Passed since the start."""
+
+    def in_flight(self) -> int:
+        """Requests entered and not left."""
 
     def events(self) -> tuple[Event, ...]:
         """The last collections, oldest first; at most `RING_SIZE`."""

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from gcctl._protocol import (
     GENERATIONS,
+    NEVER,
     REASONS,
     RING_SIZE,
     ByReason,
@@ -27,6 +28,7 @@ from gcctl._protocol import (
     Notify,
     Orders,
     Snapshot,
+    Tally,
     log_fault,
 )
 from gcctl._pyrecorder import NEVER_DUE, Schedule, TheLastMinute, Totals
@@ -34,17 +36,25 @@ from gcctl._request import RequestContext, decorate, make_context
 
 NONE_DUE = -1
 DID_NOT_RUN = -1
+YOUNG = 0
 FULL = 2
 SCHEDULED, EMERGENCY, _, CONCURRENT, _, EXTERNAL = range(len(REASONS))
 NOT_GIVEN = object()
 
 
+def _allocation_count() -> int:
+    return gc.get_count()[0]
+
+
 class Core:
     implementation: Literal["c", "python"] = "python"
 
-    def __init__(self, *, collect: Any = None, clock: Any = None, callbacks: Any = None) -> None:
+    def __init__(
+        self, *, collect: Any = None, clock: Any = None, count: Any = None, callbacks: Any = None
+    ) -> None:
         self._run_collector = collect or gc.collect
         self._now = clock or time.perf_counter_ns
+        self._count = count or _allocation_count
         self._callbacks: list[Any] = gc.callbacks if callbacks is None else callbacks
         self._callback = self.on_gc  # always this very object
         self._joined = False
@@ -52,12 +62,15 @@ class Core:
         self._in_flight = 0
         self._requests = 0
         self._unmatched_exits = 0
+        self._young_after = NEVER
         self._active = False
         self._external = False
+        self._tell_external = False
         self._concurrent = False
         self._notify: Notify | None = None
         self._max_pause_ns = 0
         self._emergency_interval_ns = -1
+        self._emergency_generation = FULL
         self._look_interval_ns = -1
         self._look_at = NEVER_DUE
         self._schedule = Schedule((0, 0, 0, 0, 0))
@@ -89,19 +102,22 @@ class Core:
             return
         self._in_flight -= 1
         self._requests = request = self._requests + 1
-        if request >= self._act_at or exc_type is not None or self._time_to_look():
+        if exc_type is not None or self._something_is_due(request):
             self._boundary(request, exc_type)
 
     def tick(self) -> None:
         self._requests = request = self._requests + 1
-        if request >= self._act_at or self._time_to_look():
+        if self._something_is_due(request):
             self._boundary(request, None)
 
     def start(self, orders: Orders, notify: Notify) -> None:
         self._max_pause_ns = orders.max_pause_ns
         self._emergency_interval_ns = orders.emergency_interval_ns
+        self._emergency_generation = orders.emergency_generation
+        self._young_after = orders.young_after
         self._look_interval_ns = orders.look_interval_ns
         self._external = orders.external
+        self._tell_external = orders.tell_external
         self._concurrent = orders.concurrent
         self._notify = notify
         self._schedule = Schedule((*orders.every, orders.report_every, orders.recycle_after))
@@ -114,6 +130,7 @@ class Core:
     def stop(self) -> bool:
         self._active = self._attending = False
         self._act_at = self._look_at = NEVER_DUE
+        self._young_after = NEVER
         self._notify = None
         position = self._position()
         as_left = position >= 0 or not self._joined or self._own_thread != 0
@@ -155,6 +172,20 @@ class Core:
                 break
             time.sleep(0)  # else the one that records would have no turn
         return snapshot
+
+    def tallies(self) -> tuple[Tally, ...]:
+        return tuple(
+            Tally(part.collections, part.collected, part.pause_total_ns) for part in self._totals
+        )
+
+    def allocated(self) -> int:
+        return self._allocated
+
+    def boundaries(self) -> int:
+        return self._requests
+
+    def in_flight(self) -> int:
+        return self._in_flight
 
     def events(self) -> tuple[Event, ...]:
         # tuple() makes objects while it iterates, and so may itself set off a collection, which
@@ -207,6 +238,7 @@ class Core:
         if self._own_thread == get_ident():
             self._own_seen = True
         elif phase == "start":
+            self._note_allocated()
             self._external_in_flight = self._in_flight
             self._external_thread = get_ident()
             self._external_start_ns = self._now()
@@ -226,6 +258,8 @@ class Core:
             event = Event(start_ns, pause_ns, generation, collected, reason, in_flight)
             self._record(event, EXTERNAL)
             self._note_long_pause(event)
+            if self._tell_external:
+                self._tell("external", event)
 
     def _note_long_pause(self, event: Event) -> None:
         known = self._long_pause.pause_ns if self._long_pause is not None else 0
@@ -241,6 +275,17 @@ class Core:
         if self._look_interval_ns >= 0:
             self._look_at = self._now() + self._look_interval_ns
 
+    def _something_is_due(self, request: int) -> bool:
+        return request >= self._act_at or self._time_to_look() or self._young_is_due()
+
+    def _young_is_due(self) -> bool:
+        return self._young_after > 0 and self._count() >= self._young_after
+
+    def _note_allocated(self) -> None:
+        if self._young_after:
+            count = self._count()
+            self._allocated += count
+
     def _time_to_look(self) -> bool:
         return self._look_at != NEVER_DUE and self._now() >= self._look_at
 
@@ -248,6 +293,7 @@ class Core:
         self._requests = 0
         self._act_at = NEVER_DUE
         self._failures = 0
+        self._allocated = 0
         self._unmatched_exits = 0
         self._faults = 0
         self._owed = NONE_DUE
@@ -272,6 +318,8 @@ class Core:
         # Another thread may have put a later one; an earlier one only costs a look.
         self._act_at = 0 if self._attending else self._schedule.nearest(request)
         generation, self._owed = self._owed, NONE_DUE
+        if self._young_is_due():
+            generation = max(generation, YOUNG)
         for candidate, due in enumerate(generations):
             if due:
                 generation = max(generation, candidate)
@@ -279,7 +327,8 @@ class Core:
         if exc_type is not None:
             self._failures += 1
             if self._emergency(exc_type):
-                generation, reason = FULL, EMERGENCY
+                generation = max(generation, self._emergency_generation)
+                reason = EMERGENCY
         look = self._time_to_look()
         if look:
             self._look_at = self._now() + self._look_interval_ns
@@ -353,6 +402,7 @@ class Core:
                 out, watching = True, False
                 callbacks.pop()
             self._own_seen = False
+            self._note_allocated()
             time_ns = self._now()
             if action is not None:
                 collected = action()

@@ -63,6 +63,7 @@ class Concurrent:
         self.core = core
         self.cycles = Cycles()
         self.slice_ns = SLICE_NS
+        self.stop_the_world: Callable[[int], int] = self._stop_the_world
         self._memory = memory
         self._window_class: Callable[[], Any] | None = None
         self._reap: Callable[[], bool] = lambda: True
@@ -171,8 +172,14 @@ class Concurrent:
             self._held = None
             self.core.attend(False)
 
-    def installed(self, max_pause_ns: int) -> None:
-        """There are boundaries now."""
+    def _stop_the_world(self, reason: int) -> int:
+        return self.core.collect(FULL, reason)
+
+    def installed(
+        self, max_pause_ns: int, stop_the_world: Callable[[int], int] | None = None
+    ) -> None:
+        """There are boundaries now, and perhaps another way to stop the world."""
+        self.stop_the_world = stop_the_world or self._stop_the_world
         self._stats = ConcurrentStats()
         self._killed_before_ns = self._cpu_of_killed_ns()
         self.slice_ns = min(SLICE_NS, max_pause_ns // 4)
@@ -184,6 +191,7 @@ class Concurrent:
     def uninstalled(self) -> None:
         self._attended = self._owed = False
         self.slice_ns = SLICE_NS
+        self.stop_the_world = self._stop_the_world
         running = self.running
         if running is not None:
             running._cancel(UNINSTALLED)

@@ -36,10 +36,10 @@ SAMPLE_NS = 2_000_000_000
 BUSY_NS = 5_000_000_000
 """How long `finish` waits for other collections to end: not for ever, it may be in one itself."""
 
-FIRST_SLICE = 2_000
 SMALLEST_SLICE = 200
 LARGEST_SLICE = 50_000
-"""Candidates that a slice goes through."""
+"""Candidates that a slice goes through. The first ones take ten times as long each as the later
+ones: nearly every object is on a page that the two processes still share."""
 
 OTHER_COLLECTION = "another full collection came in between"
 UNINSTALLED = "gcctl was uninstalled"
@@ -102,6 +102,9 @@ class Owner(Protocol):
     slice_ns: int
     """What a slice is to take."""
 
+    def stop_the_world(self, reason: int) -> int:
+        """A full collection for that reason; the unreachable objects found, or -1."""
+
     def ended(self, collection: ConcurrentCollection) -> None:
         """Its outcome is known, and everything as it was before."""
 
@@ -130,7 +133,7 @@ class ConcurrentCollection:
         self._look_ns = 0
         self._types: list[tuple[str, int]] = []  # of unreachable objects, and how many
         self._untyped = 0  # objects of further types
-        self._slice = FIRST_SLICE
+        self._slice = SMALLEST_SLICE
         self._full_collections = 0  # CPython's own, when it began
 
     @property
@@ -323,7 +326,7 @@ class ConcurrentCollection:
 
     def _fall_back(self, why: str, reason: int) -> bool:
         """Stop the world instead; False where another collection is running."""
-        collected = self._owner.core.collect(FULL, reason)
+        collected = self._owner.stop_the_world(reason)
         self._run = self._run._replace(objects_collected=max(collected, 0))
         self._ending = True
         self._outcome = f"fallback: {why}"

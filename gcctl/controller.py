@@ -11,7 +11,9 @@ from typing import Literal, TypeVar
 
 from gcctl import _impl, reporting
 from gcctl._protocol import NEVER, REASONS, Core, Event, Kind, Memory, Orders, log_fault
+from gcctl.adaptive import Adaptive
 from gcctl.alerts import Alert, AlertKind
+from gcctl.auto import YOUNG_AFTER, safety_net
 from gcctl.batches import batches
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
@@ -19,6 +21,7 @@ from gcctl.concurrent import concurrent
 from gcctl.config import Config
 from gcctl.limits import limit_for, rss_bytes
 from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
+from gcctl.policy import ADAPTIVE
 from gcctl.pressure import Listener, MemoryEvent, Pressure
 from gcctl.recycling import RecycleAdvice, Recycling
 from gcctl.settings import Rollback, Watch
@@ -81,6 +84,7 @@ class Controller:
         )
         self._pressure: Pressure | None = None
         self._watch: Watch | None = None
+        self._adaptive: Adaptive | None = None
         self._rollback = Rollback()
         self._final: Stats | None = None
         self._final_events: tuple[Event, ...] = ()
@@ -105,6 +109,7 @@ class Controller:
             policy=self.config.policy,
             implementation=self._core.implementation,
             concurrent=concurrent.stats,
+            auto=self._adaptive.stats if self._adaptive else None,
             rss_bytes=rss,
             high_memory=pressure.high if pressure else False,
             high_memory_events=pressure.entries if pressure else 0,
@@ -171,15 +176,18 @@ class Controller:
 
     def _start(self) -> None:
         config = self.config
-        self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
+        self._rollback.apply(enabled=config.automatic_gc, thresholds=self._thresholds())
         orders = self._orders()
         if (orders.every[0], orders.every[1]) != (config.gen0_every or 0, config.gen1_every or 0):
             logger.warning(
                 "on a %s build every collection is full: young ones are left out", COLLECTOR
             )
         self._core.start(orders, self._notify)
-        if config.monitoring:
-            self._watch = Watch(self._core.attached, self._core.collecting)
+        adaptive = config.policy in ADAPTIVE
+        if config.monitoring or adaptive:
+            self._watch = watch = Watch(self._core.attached, self._core.collecting)
+            if adaptive:
+                self._adaptive = Adaptive(config, self._core, self._rollback, watch, self._rss)
         if config.memory_limit is not None:
             groups = MemoryGroups()
             self._pressure = Pressure(
@@ -187,7 +195,7 @@ class Controller:
                 groups,
                 config.pressure_budget,
                 self._memory,
-                collect=lambda generation: self._core.collect(generation, PRESSURE),
+                collect=self._collect_for_pressure,
                 now=self._core.now,
                 rss=self._rss,
                 listener=Listener(
@@ -198,7 +206,14 @@ class Controller:
                 for warning in self._pressure.doubts():
                     logger.warning("%s", warning)
         batches.installed(self.check_memory if self._pressure else None, config.check_interval)
-        concurrent.installed(config.max_pause_ns)
+        stop_the_world = self._adaptive.heap.stop_the_world if self._adaptive else None
+        concurrent.installed(config.max_pause_ns, stop_the_world)
+
+    def _thresholds(self) -> tuple[int, int, int] | None:
+        config = self.config
+        if config.thresholds is None and config.policy in ADAPTIVE:
+            return safety_net(config.max_pause_ns, self._rss())
+        return config.thresholds
 
     def _orders(self) -> Orders:
         config = self.config
@@ -208,20 +223,26 @@ class Controller:
             config.gen2_every or NEVER,
         )
         emergency = config.emergency_interval_ns
-        look = config.monitoring or config.memory_limit is not None
+        adaptive = config.policy in ADAPTIVE
+        look = adaptive or config.monitoring or config.memory_limit is not None
         return Orders(
             every=schedule_for(every),
             report_every=config.report_every or NEVER,
             recycle_after=self._recycling.after_requests or NEVER,
             emergency_interval_ns=-1 if emergency is None else emergency,
             look_interval_ns=config.check_interval_ns if look or config.recycle_above else -1,
+            emergency_generation=1 if adaptive else FULL,
+            young_after=schedule_for((YOUNG_AFTER, NEVER, NEVER))[0] if adaptive else NEVER,
             max_pause_ns=config.max_pause_ns,
             concurrent=config.full_collection == "concurrent",
-            external=config.monitoring,
+            external=config.monitoring or adaptive,
+            tell_external=adaptive,
         )
 
     def _finish(self) -> None:
         """The last collection and the last statistics."""
+        if self._adaptive is not None:
+            self._adaptive.stop()
         batches.uninstalled()
         concurrent.uninstalled()
         collected = 0
@@ -245,6 +266,10 @@ class Controller:
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
         for drift in self._rollback.undo():
             self._notes.append(f"gc settings left as they are: {drift}")
+        if self._adaptive is not None:
+            left = self._adaptive.end()
+            self._notes += [left] if left else []
+            self._adaptive = None
         if self._pressure is not None:
             self._pressure.close()
         self._memory.close()
@@ -258,6 +283,10 @@ class Controller:
             if self._final is not None:
                 logger.info("uninstalled: %s", reporting.line(self._final))
 
+    def _before_fork(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.before_fork()
+
     def _after_fork(self) -> None:
         self._monitor.after_fork(self._core.now())
         self._recycling.after_fork()
@@ -266,6 +295,8 @@ class Controller:
             self._pressure.after_fork()
         # Once more, for this worker has drawn a number of requests of its own.
         self._core.start(self._orders(), self._notify)
+        if self._adaptive is not None:
+            self._adaptive.after_fork()
 
     # What happens at boundaries, and what comes of it.
 
@@ -280,11 +311,16 @@ class Controller:
             served = f"{self._core.snapshot().requests:,} requests served"
             self._recycling.advise("requests", served)
         elif kind == "look":
-            try:
-                self._observe(self._rss())
-            finally:
+            with ExitStack() as last_first:  # each whatever the others come to
+                rss = self._rss()
+                if self._adaptive is not None:
+                    last_first.callback(self._adaptive.look, rss)
                 if self._pressure is not None:
-                    self._pressure.look()
+                    last_first.callback(self._pressure.look)
+                self._observe(rss)
+        elif kind == "external":
+            if self._adaptive is not None and event is not None:
+                self._adaptive.note_collection(event)
         elif event is not None:
             message = long_pause_message(event, self.config.max_pause_ns)
             self._alert("long_gc_pause", event.time_ns, message)
@@ -319,6 +355,11 @@ class Controller:
                 f"({middle:,} and {old:,}), over max_collections_per_minute {most:,}"
             )
             self._alert("gc_frequency", now, message)
+
+    def _collect_for_pressure(self, generation: int) -> int:
+        if self._adaptive is not None:
+            return self._adaptive.heap.relieve(generation)
+        return self._core.collect(generation, PRESSURE)
 
     def _alert(self, kind: AlertKind, time_ns: int, message: str) -> None:
         if self.config.monitoring:

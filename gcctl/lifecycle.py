@@ -218,7 +218,7 @@ def _hook_into_process() -> None:
     atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
-            before=_fork_guard.before,
+            before=_before_fork,
             after_in_parent=_fork_guard.after_in_parent,
             after_in_child=_after_fork_in_child,
         )
@@ -231,6 +231,13 @@ def _at_exit() -> None:
             uninstall()
         finally:
             _lock.release()
+
+
+def _before_fork() -> None:
+    controller = _installed
+    if controller is not None:
+        controller._before_fork()
+    _fork_guard.before()
 
 
 def _after_fork_in_child() -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from gcctl import histogram
 from gcctl._protocol import ByReason, Event, GenerationTotals, Snapshot
 from gcctl.alerts import Alert, AlertCounts, Alerts
+from gcctl.auto import AutoStats
 from gcctl.concurrent import ConcurrentStats
 from gcctl.limits import Used
 from gcctl.pressure import MemoryEvent
@@ -96,6 +97,8 @@ class Stats(CollectionStats):
     collections_by_reason: ByReason = ByReason()  # noqa: RUF009 (immutable)
     """Why they ran: scheduled, emergency, pressure, requested (by a call of gcctl), external
     (automatic GC, or somebody else's `gc.collect()`; with `monitoring` only)."""
+    auto: AutoStats | None = None
+    """What the policy `auto` knows and did last; None under another policy."""
     concurrent: ConcurrentStats = ConcurrentStats()  # noqa: RUF009 (immutable)
     """Concurrent full collections, and what their children took."""
     last_minute: MinuteStats = MinuteStats()

@@ -171,8 +171,27 @@ _OFF = replace(
     final_collection=False,
 )
 
+# Decides by itself what is collected when (`gcctl.auto`). Automatic GC stays on, under thresholds
+# that `max_pause` gives, for a request that allocates without end.
+_AUTO = replace(
+    _PRODUCTION,
+    policy="auto",
+    summary=(
+        "Collects after requests, what and when by measured pauses and memory, within gc_budget "
+        "and max_pause; full collections beside the process; automatic GC only as a safety net."
+    ),
+    gen0_every=None,
+    gen1_every=None,
+    gen2_every=None,
+    full_collection="concurrent",
+    automatic_gc=True,
+    memory_limit=None,
+    max_collections_per_minute=None,
+    final_collection=False,
+)
+
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
-    {preset.policy: preset for preset in (_INSTAGRAM, _PRODUCTION, _CONSERVATIVE, _OFF)}
+    {preset.policy: preset for preset in (_AUTO, _INSTAGRAM, _PRODUCTION, _CONSERVATIVE, _OFF)}
 )
 """Every preset by name.
 
@@ -182,8 +201,8 @@ without end is not collected mid-request. Give `automatic_gc=True` with high `th
 safety net under them.
 """
 
-DEFAULT_POLICY: Final = "production"
-"""The policy when none is named anywhere."""
+ADAPTIVE: Final = frozenset({"auto"})
+"""Presets whose collections are decided while they run, not by their values alone."""
 
-PLANNED: Final = frozenset({"auto"})
-"""Names reserved for policies that this version does not have; asking for one is an error."""
+DEFAULT_POLICY: Final = "auto"
+"""The policy when none is named anywhere."""

@@ -54,6 +54,7 @@ def full(stats: Stats) -> str:
         _overview(stats),
         _pauses(stats),
         _histogram(stats),
+        _auto(stats),
         _memory(stats),
         _notices(stats),
     )
@@ -142,6 +143,35 @@ def _concurrent(stats: ConcurrentStats) -> list[tuple[str, str]]:
             f"children {duration(stats.child_cpu_ns)} CPU, {size(stats.child_memory_bytes)}",
         ),
     ]
+
+
+def _auto(stats: Stats) -> list[str]:
+    auto = stats.auto
+    if auto is None:
+        return []
+    now = core.now()
+    return _labelled(
+        [
+            (
+                "predicted",
+                f"generation 1 {duration(auto.middle_predicted_ns)}, "
+                f"2 {duration(auto.recent_predicted_ns)}, "
+                f"a full collection {duration(auto.full_predicted_ns)} in all",
+            ),
+            (
+                "since full",
+                f"RSS grew {size(auto.grown_bytes)}, up to {auto.grown_objects:,} more objects; "
+                f"wanted for the next {_percent(auto.growth_wanted)}, back-off {auto.back_off}",
+            ),
+            ("tenured", f"{auto.tenured:,} times"),
+            *(
+                (label, f"{duration(max(now - time_ns, 0))} ago: {what}")
+                for label, (time_ns, what) in zip(
+                    chain(["decisions"], repeat("")), auto.decisions, strict=False
+                )
+            ),
+        ]
+    )
 
 
 def _pauses(stats: Stats) -> list[str]:

@@ -86,6 +86,13 @@ class Rollback:
             self._ours = self._ours._replace(enabled=enabled)
             self._ours.put("enabled")
 
+    def adjust(self, thresholds: tuple[int, int, int]) -> bool:
+        """Change thresholds once more; False where somebody else has changed them meanwhile."""
+        if gc.get_threshold() != self._ours.thresholds:
+            return False
+        self.apply(enabled=None, thresholds=thresholds)
+        return True
+
     @property
     def switches_on(self) -> bool:
         """True when undoing will start automatic GC, which then meets all that was allocated."""
@@ -129,11 +136,20 @@ class Watch:
         self._attached = attached
         self._collecting = collecting
         self._list = gc.callbacks
+        self.frozen_by_others = False
         self._seen: _Sight | None = self._look()
 
     def end(self) -> None:
         """gcctl puts things back from here on; who is in the middle of a look finds nothing."""
         self._seen = None
+
+    def changed_by_us(self) -> None:
+        """gcctl itself has called gc.freeze() or gc.set_threshold() just now."""
+        seen = self._seen
+        if seen is not None:
+            counts, collections = _counters()
+            settings = seen.settings._replace(thresholds=gc.get_threshold())
+            self._seen = seen._replace(settings=settings, counts=counts, collections=collections)
 
     def changes(self) -> tuple[str, ...]:
         """What has changed since the last call, in words; each change is told once."""
@@ -161,6 +177,7 @@ class Watch:
         if seen.in_place and not found.in_place:
             changes.append("gc.callbacks became another list, which CPython does not look at")
         if found.attached and found.frozen_since(seen):
+            self.frozen_by_others = True
             changes.append("gc.freeze() was called")
         return tuple(changes)
 

@@ -415,7 +415,7 @@ def serves(tmp_path: Path) -> Path:
 
 
 def test_the_program_runs_under_the_policy_asked_for(serves: Path) -> None:
-    assert run([*RUN, "serves.py"], serves).stdout == "off 25 True\n"
+    assert run([*RUN, "serves.py"], serves).stdout == "auto 25 True\n"
     named = run([*RUN, "serves.py"], serves, GCCTL_POLICY="production")
     assert named.stdout == "production 25 False\n"
     assert run([*RUN, "--policy", "instagram", "serves.py"], serves).stdout.startswith("instagram")
@@ -638,7 +638,7 @@ def test_a_report_that_cannot_be_written_at_the_end_is_one_line(serves: Path, en
     (serves / "serves.py").write_text(f"{SERVES}\nimport os; os.rmdir('reports')\n{ending}")
     path = os.path.join("reports", "last.json")
     completed = run([*RUN, "--json", path, "serves.py"], serves)
-    assert (completed.returncode, completed.stdout) == (7 if ending else 0, "off 25 True\n")
+    assert (completed.returncode, completed.stdout) == (7 if ending else 0, "auto 25 True\n")
     *_, line = completed.stderr.splitlines()
     assert line.startswith("gcctl run: error: the report as JSON cannot be written: ")
 
@@ -650,7 +650,7 @@ def test_the_report_as_json_runs_no_module_of_the_program(tmp_path: Path) -> Non
         (application / f"{name}.py").write_text("print('imported', __name__)")
     (application / "serves.py").write_text(SERVES)
     command = [*RUN, "--json", "report.json", os.path.join("application", "serves.py")]
-    assert run(command, tmp_path).stdout == "off 25 True\n"
+    assert run(command, tmp_path).stdout == "auto 25 True\n"
     assert read(tmp_path / "report.json")["stats"]["requests"] == 25
 
 
@@ -669,7 +669,7 @@ def test_disabled_by_the_environment_the_program_runs_all_the_same(serves: Path)
 def test_the_log_can_be_shown(serves: Path) -> None:
     completed = run([*RUN, "--log-level", "info", "serves.py"], serves)
     assert "gcctl: INFO: " in completed.stderr
-    assert completed.stdout == "off 25 True\n"
+    assert completed.stdout == "auto 25 True\n"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def run_requests(count: int) -> None:
 
 @pytest.mark.usefixtures("short_collections")
 class TestPresets:
-    def test_production_is_the_default_and_follows_the_sources_frequencies(self) -> None:
-        controller = gcctl.install()
+    def test_production_follows_the_sources_frequencies(self) -> None:
+        controller = gcctl.install("production")
         assert controller.config.policy == "production"
         assert not gc.isenabled()
         run_requests(1000)
@@ -156,7 +156,7 @@ class TestInstall:
         assert second.installed
 
     def test_with_block(self) -> None:
-        with gcctl.install() as controller:
+        with gcctl.install("production") as controller:
             run_requests(7)
         assert not controller.installed
         assert gc.isenabled()
@@ -167,7 +167,7 @@ class TestInstall:
 class TestReports:
     def test_status_report_at_its_frequency(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, "gcctl")
-        gcctl.install(report_every=50)
+        gcctl.install("production", report_every=50)
         run_requests(120)
         lines = [r.getMessage() for r in caplog.records if " requests, " in r.getMessage()]
         assert len(lines) == 2
@@ -175,7 +175,7 @@ class TestReports:
 
     def test_report_for_people(self) -> None:
         assert gcctl.report() == "gcctl is not installed"
-        controller = gcctl.install()
+        controller = gcctl.install("production")
         run_requests(1234)
         with pytest.raises(ZeroDivisionError), gcctl.request():
             raise ZeroDivisionError
@@ -204,7 +204,7 @@ class TestReports:
         assert gcctl.stats().collections == 1
 
     def test_events_tell_the_last_collections(self) -> None:
-        controller = gcctl.install()
+        controller = gcctl.install("production")
         run_requests(300)
         events = controller.events()
         assert len(events) == 256
@@ -237,7 +237,7 @@ class TestTrouble:
                 with gcctl.request():
                     gcctl.tick()
 
-        gcctl.install()
+        gcctl.install("production")
         with gcctl.request():
             Awkward()
         assert gcctl.stats().requests == 3
@@ -253,7 +253,7 @@ class TestTrouble:
             def __del__(self) -> None:
                 gcctl.uninstall()
 
-        gcctl.install()
+        gcctl.install("production")
         with gcctl.request():
             Leaving()
         assert gc.isenabled()
@@ -285,7 +285,7 @@ class TestTrouble:
     def test_collections_go_on_when_somebody_clears_the_callbacks(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        gcctl.install()
+        gcctl.install("production")
         kept = list(gc.callbacks)
         gc.callbacks.clear()
         run_requests(3)

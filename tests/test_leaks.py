@@ -18,6 +18,7 @@ ACTIONS = runpy.run_path(str(SCRIPT))["ACTIONS"]
 VALUES = {
     "Alert",
     "AlertCounts",
+    "AutoStats",
     "ByReason",
     "CollectionStats",
     "ConcurrentCollection",
@@ -28,6 +29,7 @@ VALUES = {
     "CyclePath",
     "CycleProfile",
     "CycleType",
+    "Decision",
     "Event",
     "GcctlError",
     "MemoryEvent",

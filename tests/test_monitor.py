@@ -25,7 +25,7 @@ def run_requests(count: int) -> None:
 
 
 def test_generations_add_up_to_the_whole() -> None:
-    gcctl.install()
+    gcctl.install("production")
     run_requests(230)
     stats = gcctl.stats()
     assert stats.collections_by_generation == (207, 21, 2)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gcctl.config import RESERVED_VARIABLES, Config
-from gcctl.policy import DEFAULT_POLICY, PLANNED, PRESETS, Preset, Values
+from gcctl.policy import DEFAULT_POLICY, PRESETS, Preset, Values
 
 FIELDS = [field.name for field in dataclasses.fields(Values)]
 PAGE = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -33,10 +33,9 @@ def schedule(name: str) -> tuple[int | None, int | None, int | None]:
 
 def test_presets_are_named_after_their_policy_and_the_default_is_one() -> None:
     assert {name: preset.policy for name, preset in PRESETS.items()} == {
-        name: name for name in ("instagram", "production", "conservative", "off")
+        name: name for name in ("auto", "instagram", "production", "conservative", "off")
     }
-    assert DEFAULT_POLICY == "production"
-    assert not PLANNED & PRESETS.keys()
+    assert DEFAULT_POLICY == "auto"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -93,7 +92,7 @@ def test_off_keeps_a_memory_limit_that_is_given() -> None:
 def test_every_preset_looks_at_memory_alike_and_recycles_nothing_unasked(name: str) -> None:
     config = Config(policy=name)
     assert (config.check_interval_ns, config.pressure_budget) == (100_000_000, 0.1)
-    assert config.max_collections_per_minute == 60
+    assert config.max_collections_per_minute == (None if name == "auto" else 60)
     assert (config.recycle_after_requests, config.recycle_above) == (None, None)
     assert config.recycle_jitter == 0.1
 
@@ -133,11 +132,6 @@ def test_documented_presets_are_those_of_the_code() -> None:
         assert Config(policy=name, **documented) == Config(policy=name)
 
 
-def test_documented_as_not_acted_on_is_only_the_budget_of_the_adaptive_policy() -> None:
-    (paragraph,) = re.findall(r"(?:.+\n)*.*not acted on yet.*\n(?:.+\n)*", PAGE)
-    assert re.findall(r"`(\w+)`", paragraph) == ["gc_budget"]
-
-
 def test_documented_variables_are_the_reserved_ones() -> None:
     assert table("Environment").keys() - {"variable"} == RESERVED_VARIABLES
 
@@ -147,7 +141,7 @@ def test_documented_toml_and_dictionary_are_accepted() -> None:
     config = Config.from_mapping(tomllib.loads(toml)["gcctl"])
     assert (config.gen2_every, config.memory_limit) == (None, "80%")
     (source,) = re.findall(r"from_mapping\(\s*(\{\n.*?\n *\})\s*\)", PAGE, re.DOTALL)
-    assert Config.from_mapping(eval(source)) == Config()
+    assert Config.from_mapping(eval(source)) == Config(policy="production")
 
 
 def test_documented_layering_example_holds(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ class Twin(FakeGC):
         super().__init__()
         self.log: list[object] = []
         self.notify_fails = False
-        self.core = core_class(collect=self.collect, clock=self.clock, callbacks=self.callbacks)
+        self.core = core_class(
+            collect=self.collect, clock=self.clock, count=self.count, callbacks=self.callbacks
+        )
 
     def prepare(self, operations: list[Operation]) -> None:
         """Let the next collection's finalizers do that."""
@@ -50,7 +52,8 @@ class Twin(FakeGC):
 
     def state(self) -> object:
         core = self.core
-        return core.snapshot(), core.events(), self.ours, self.log, self.runs, self.time_ns
+        counters = core.snapshot(), core.tallies(), core.allocated(), core.in_flight()
+        return counters, core.events(), self.ours, self.log, self.runs, self.time_ns
 
     # Callbacks of somebody else.
 
@@ -129,11 +132,14 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         every=st.tuples(few, few, few),
         report_every=few,
         emergency_interval_ns=st.integers(-1, 2**20),
+        emergency_generation=generations,
         recycle_after=few,
+        young_after=few,
         look_interval_ns=st.integers(-1, 2**40),
         max_pause_ns=durations,
         concurrent=st.booleans(),
         external=st.booleans(),
+        tell_external=st.booleans(),
     ).map(lambda orders: lambda twin: twin.core.start(orders, twin.notify)),
 )
 
@@ -178,6 +184,11 @@ class TwinsAgree(RuleBasedStateMachine):
     def time_passes(self, step: int) -> None:
         for twin in self.twins:
             twin.time_ns += step
+
+    @rule(objects=few)
+    def objects_are_made(self, objects: int) -> None:
+        for twin in self.twins:
+            twin.allocated += objects
 
     @precondition(lambda self: not self.twins[0].notify_fails)
     @rule()

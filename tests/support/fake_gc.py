@@ -20,10 +20,15 @@ class FakeGC:
         self.runs: list[int] = []
         """The generation of each collection that did run."""
         self.callbacks: list[Any] = []
+        self.allocated = 0
+        """Net, since the last collection."""
         self._running = False
 
     def clock(self) -> int:
         return self.time_ns
+
+    def count(self) -> int:
+        return self.allocated
 
     def collect(self, generation: int) -> int:
         if self._running:
@@ -32,6 +37,7 @@ class FakeGC:
         try:
             self._call_back("start", generation, 0)
             self.runs.append(generation)
+            self.allocated = 0
             self.time_ns += self.pause_ns
             during, self.during = self.during, []
             for finalizer in during:

@@ -87,19 +87,13 @@ def _profile_cycles(stderr: TextIO | None) -> None:
 
 
 def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
-    """Installed with the preset "off" where neither the command nor any configuration names one.
-
-    A program that marks no requests would never be collected under the presets that switch
-    automatic GC off; only who wrote or configured it can know that it does.
-    """
+    """As the command, or else the configuration says."""
     import gcctl
     from gcctl.lifecycle import install_config
 
     if gcctl.config.disabled():
         return gcctl.install()
     config = gcctl.Config.resolve(order["policy"], order["config"])
-    if "policy" not in config.given:
-        config = config.replace(policy="off")
     return install_config(config, "gcctl run")
 
 

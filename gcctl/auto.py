@@ -1,0 +1,444 @@
+"""The policy `auto`: what is collected when, decided from measured pauses and memory.
+
+CPython's generations 0 to 2 are kept small and a fourth is put behind them: objects that a
+collection of generation 2 has left alive are *tenured* (`gc.freeze()`), so that no collection but a
+true full one goes through them again. Four rules:
+
+1. Young. Generation 0 is collected after a request when enough was allocated since (the core's
+   business), and at every look that follows none: the count is net, so objects that die hide new
+   ones.
+2. Middle and recent. Generation 1, and generation 2 with what came into it since it was tenured
+   last, are collected when their predicted pause fits into a quarter of the GC budget, or before it
+   would exceed a quarter of `max_pause`. What is predicted is the time that the collections took
+   which moved objects there, times the ratio that it had to the real pause before.
+3. Full. All of the heap, tenured objects too, when the number of objects or the resident set has
+   grown by a share since the last one, or in any case when enough time has passed for it to be half
+   of the GC budget.
+4. Back-off. A full collection that found next to nothing doubles that share and that time, one that
+   found something takes them back.
+
+Looks come at boundaries, `check_interval` apart at least; each stops the process once for an older
+generation at most. docs/auto.md has the reasons, and what was measured.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from gcctl._protocol import Tally
+from gcctl.units import duration, size
+
+YOUNG, MIDDLE, OLD = range(3)
+
+PART: Final = 4
+"""Middle and recent collections each may take this part of `gc_budget`, and of `max_pause`."""
+
+SHORTEST_NS: Final = {MIDDLE: 10**9, OLD: 10 * 10**9}
+"""Shortest time between two collections that are not about to become too long."""
+
+ROUTINE_NS: Final = 60 * 10**9
+"""Shortest time between two full collections for which memory gives no reason."""
+
+EVIDENCE: Final = 5
+"""So many times the GC budget may go into full collections while memory grows."""
+
+GROWTH: Final = 0.05
+MOST_GROWTH: Final = 0.40
+"""Share by which objects, or the resident set, have to grow since the last full collection."""
+
+LEAST_GROWTH_BYTES: Final = 8 * 2**20
+
+WORTH_WHILE: Final = 0.01
+"""Part of all tracked objects that a full collection has to find, or else it was for nothing."""
+
+BYTES_PER_OBJECT: Final = 150
+"""Of the resident set, where nobody has counted the objects."""
+
+MOST_BACK_OFF: Final = 3
+
+QUIET_NS: Final = 2 * 10**9
+"""How long a full collection waits for a moment without requests in flight."""
+
+YOUNG_AFTER: Final = 5_000
+"""Net allocations after which generation 0 is collected at a boundary."""
+
+LEAST_YOUNG: Final = 5_000
+"""The threshold of automatic GC is at least this."""
+
+NS_PER_BYTE: Final = 2.0
+"""What a full collection is taken to cost as long as none was measured, per byte of the resident
+set; more than it does."""
+
+SAFETY_NET_NS_PER_OBJECT: Final = 60
+"""What a young collection takes at most, per object that is alive."""
+
+
+class Run(Protocol):
+    """What a full collection took, and found."""
+
+    @property
+    def sweep_total_ns(self) -> int: ...
+    @property
+    def child_cpu_ns(self) -> int: ...
+    @property
+    def tracked_objects(self) -> int: ...
+    @property
+    def objects_collected(self) -> int: ...
+
+
+class Full(Protocol):
+    """A full collection that was begun."""
+
+    @property
+    def outcome(self) -> str | None:
+        """None while it runs."""
+
+    @property
+    def measured(self) -> Run: ...
+
+
+class Heap(Protocol):
+    """What the policy acts on: this process's heap, or a simulated one."""
+
+    def now(self) -> int: ...
+
+    def tallies(self) -> tuple[Tally, ...]: ...
+
+    def allocated(self) -> int: ...
+
+    def in_flight(self) -> int: ...
+
+    def collect(self, generation: int) -> int:
+        """Returns the unreachable objects found, -1 where another collection prevents it."""
+
+    def tenure(self) -> bool:
+        """Take all objects out of the three generations; False where that cannot be taken back."""
+
+    def begin_full(self) -> Full: ...
+
+
+class Decision(NamedTuple):
+    """Something that was done, and why."""
+
+    time_ns: int
+    what: str
+
+
+class AutoStats(NamedTuple):
+    """What the policy `auto` knows, and did last. Durations are nanoseconds, sizes bytes."""
+
+    middle_predicted_ns: int = 0
+    """The pause that collecting generation 1 would take now."""
+    recent_predicted_ns: int = 0
+    """The pause that generation 2 would take, without what is tenured."""
+    full_predicted_ns: int = 0
+    """What a full collection is expected to cost, pauses and CPU time of a child together."""
+    grown_bytes: int = 0
+    """Growth of the resident set since the last full collection."""
+    grown_objects: int = 0
+    """Tracked objects made since, less those that were freed: an upper bound, for what is freed
+    while no more is allocated does not count."""
+    growth_wanted: float = 0.0
+    """Share by which one of the two has to grow for the next one to be due."""
+    back_off: int = 0
+    """Full collections in a row that found next to nothing, up to 3."""
+    tenured: int = 0
+    """How often what was alive was tenured."""
+    full_collections: int = 0
+    """Begun by the policy."""
+    decisions: tuple[Decision, ...] = ()
+    """The last one about each generation, and about full collections."""
+
+
+class Debt:
+    """What has come into a generation since it was collected last, in nanoseconds: those that the
+    collections took which moved objects there."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.since_ns = now_ns
+        self.owed_ns = 0
+        self.kept_ns = 0
+        """What collecting it took last, where its objects have stayed in it."""
+        self._ratio = 1.0
+
+    @property
+    def predicted_ns(self) -> int:
+        """The pause that collecting it would take now."""
+        return self.kept_ns + int(self.owed_ns * self._ratio)
+
+    def settle(self, now_ns: int, pause_ns: int, *, kept: bool) -> None:
+        """It was collected."""
+        if self.owed_ns:
+            ratio = min(max((pause_ns - self.kept_ns) / self.owed_ns, 0.01), 2.0)
+            self._ratio = max(ratio, (self._ratio + ratio) / 2)  # rather too long than too short
+        self.kept_ns = pause_ns if kept else 0
+        self.owed_ns = 0
+        self.since_ns = now_ns
+
+
+class Auto:
+    """The policy of one process. All of its state is a few numbers."""
+
+    def __init__(self, heap: Heap, max_pause_ns: int, budget: float, rss: int) -> None:
+        self._heap = heap
+        self._budget = budget
+        self._longest_ns = max_pause_ns // PART
+        self.begin(rss)
+
+    def begin(self, rss: int) -> None:
+        """With clean counters: at the start, and in a forked child."""
+        now = self._heap.now()
+        self._seen = self._heap.tallies()
+        self._middle = Debt(now)
+        self._recent = Debt(now)
+        self._full: Full | None = None
+        self._full_at_ns = now  # the end of the last one
+        self._full_cost_ns = 0  # of the last one; 0: none was measured yet
+        self._rss = self._rss_left = rss
+        self._objects_left = rss // BYTES_PER_OBJECT  # by the last one; at first a guess
+        self._net_left = 0
+        self._growth = GROWTH
+        self._looking = False
+        self._back_off = 0
+        self._quiet_by_ns = 0  # when one that is due waits no longer for a quiet moment; 0: none is
+        self._promoted = True  # anything since the last one, as far as is known
+        self._paused_ns = 0  # by the beginning of the one that runs
+        self._tenured = self._fulls = 0
+        self._decisions: dict[int | None, Decision] = {}
+        if self._heap.tenure():
+            self._tenured = 1
+        else:  # what is there has to be gone through whenever generation 2 is collected
+            self._recent.kept_ns = int(rss * NS_PER_BYTE)
+
+    @property
+    def stats(self) -> AutoStats:
+        return AutoStats(
+            middle_predicted_ns=self._middle.predicted_ns,
+            recent_predicted_ns=self._recent.predicted_ns,
+            full_predicted_ns=self._full_predicted_ns,
+            grown_bytes=max(self._rss - self._rss_left, 0),
+            grown_objects=max(self._grown_objects, 0),
+            growth_wanted=self._growth,
+            back_off=self._back_off,
+            tenured=self._tenured,
+            full_collections=self._fulls,
+            decisions=tuple(sorted(self._decisions.values())),
+        )
+
+    def look(self, rss: int, *, boundary: bool = True) -> bool:
+        """Do what is due: at a boundary, or (by another thread) while none comes.
+
+        At a boundary, and while no request is in flight, it is the time for young objects too; at
+        idle, for whatever takes no longer than `max_pause`. Returns whether anything is owed.
+        """
+        if self._looking:  # in a finalizer, or in two threads; with the next line one step
+            return True
+        self._looking = True
+        try:
+            return self._look(rss, boundary)
+        finally:
+            self._looking = False
+
+    def _look(self, rss: int, boundary: bool) -> bool:
+        idle = not boundary and not self._heap.in_flight()
+        self._rss = rss
+        self._rss_left = min(self._rss_left, rss)
+        if not self._take_in() and (boundary or idle):
+            self._heap.collect(YOUNG)
+            self._take_in()
+        running = self._watch_full()
+        why = "" if running else self._why_full()
+        if why:
+            self._begin_full(why)
+        elif not running and self._is_due(OLD, self._recent, idle):  # else it would be void
+            self._collect_recent()
+        elif self._is_due(MIDDLE, self._middle, idle):
+            self._collect_middle()
+        return bool(running or self._middle.owed_ns or self._recent.owed_ns or self._growth_found())
+
+    def automatic(self, generation: int) -> bool:
+        """Automatic GC has collected: in the middle of anything, which is the only occasion in a
+        program that marks no requests. Returns whether there is something to do for a deputy.
+
+        What a collection of generation 2 has left is tenured here and now, so that the next one
+        does not go through it again.
+        """
+        if self._looking or generation < MIDDLE:  # the next look takes it in
+            return False
+        self._looking = True
+        try:
+            self._take_in()
+            if generation == OLD and self._full is None and self._heap.tenure():
+                self._tenured += 1
+                self._promoted = True
+                self._recent.settle(self._heap.now(), 0, kept=False)
+            return self._full is not None or bool(self._why_wanted())
+        finally:
+            self._looking = False
+
+    def _take_in(self) -> bool:
+        """What was collected since. True when anything was."""
+        before, self._seen = self._seen, self._heap.tallies()
+        young, middle, old = (
+            Tally(*(now - then for now, then in zip(*pair, strict=True)))
+            for pair in zip(self._seen, before, strict=True)
+        )
+        now = self._heap.now()
+        if middle.collections or old.collections:
+            self._middle.settle(now, 0, kept=False)
+        self._middle.owed_ns += young.pause_total_ns
+        self._recent.owed_ns += middle.pause_total_ns
+        if old.collections:
+            self._recent.settle(now, old.pause_total_ns // old.collections, kept=True)
+        return any(part.collections for part in (young, middle, old))
+
+    def _is_due(self, generation: int, debt: Debt, idle: bool) -> bool:
+        predicted = debt.predicted_ns
+        if not debt.owed_ns:
+            return False
+        if idle and predicted <= self._longest_ns * PART:
+            return True
+        if predicted >= self._longest_ns and not debt.kept_ns:
+            return True
+        elapsed = self._heap.now() - debt.since_ns
+        return elapsed >= SHORTEST_NS[generation] and self._fits(predicted, elapsed, 1 / PART)
+
+    def _fits(self, cost_ns: int, elapsed_ns: int, part: float) -> bool:
+        """Is it within that part of the budget?"""
+        return cost_ns <= elapsed_ns * self._budget * part
+
+    def _collect_middle(self) -> None:
+        predicted = self._middle.predicted_ns
+        pause = self._pause_of(MIDDLE)
+        if pause is not None:
+            self._middle.settle(self._heap.now(), pause, kept=False)
+            self._recent.owed_ns += pause
+            self._decide(MIDDLE, f"collected generation 1: {_foretold(predicted, pause)}")
+
+    def _collect_recent(self) -> None:
+        predicted = self._recent.predicted_ns
+        pause = self._pause_of(OLD)
+        if pause is None:
+            return
+        tenured = self._heap.tenure()
+        self._tenured += tenured
+        self._promoted = True
+        now = self._heap.now()
+        self._middle.settle(now, 0, kept=False)
+        self._recent.settle(now, pause, kept=not tenured)
+        done = "collected generation 2" + (" and tenured what it left" if tenured else "")
+        self._decide(OLD, f"{done}: {_foretold(predicted, pause)}")
+
+    def _pause_of(self, generation: int) -> int | None:
+        """Collect. How long that took; None where it was not possible."""
+        if self._heap.collect(generation) < 0:
+            return None
+        before, self._seen = self._seen, self._heap.tallies()
+        return self._seen[generation].pause_total_ns - before[generation].pause_total_ns
+
+    @property
+    def _full_predicted_ns(self) -> int:
+        return self._full_cost_ns or int(self._rss * NS_PER_BYTE)
+
+    @property
+    def _net_objects(self) -> int:
+        """All that were made less all that were collected, or freed before they were."""
+        collected = sum(tally.collected for tally in self._seen)
+        return self._heap.allocated() - collected
+
+    @property
+    def _grown_objects(self) -> int:
+        return self._net_objects - self._net_left
+
+    def _growth_found(self) -> str:
+        """What has grown enough for a full collection, in words; or ""."""
+        grown = self._rss - self._rss_left
+        if grown >= max(self._rss_left * self._growth, LEAST_GROWTH_BYTES):
+            return f"the resident set grew {size(grown)}"
+        least = LEAST_GROWTH_BYTES // BYTES_PER_OBJECT
+        objects = self._grown_objects
+        if objects >= max(self._objects_left * self._growth, least):
+            return f"there are up to {objects:,} more objects"
+        return ""
+
+    def _why_full(self) -> str:
+        """Why a full collection is to begin now; "": it is not."""
+        why = self._why_wanted()
+        if not why:
+            self._quiet_by_ns = 0
+            return ""
+        now = self._heap.now()
+        self._quiet_by_ns = self._quiet_by_ns or now + QUIET_NS
+        return why if now >= self._quiet_by_ns or not self._heap.in_flight() else ""
+
+    def _why_wanted(self) -> str:
+        cost = self._full_predicted_ns
+        elapsed = self._heap.now() - self._full_at_ns
+        grown = self._growth_found()
+        if grown and self._fits(cost, elapsed, EVIDENCE):
+            return f"{grown} since the last, {duration(elapsed)} ago"
+        patience = 1 << self._back_off
+        affordable = self._fits(cost * patience, elapsed, 1 / 2)
+        if self._promoted and affordable and elapsed >= ROUTINE_NS * patience:
+            return f"none was made for {duration(elapsed)}"
+        return ""
+
+    def _begin_full(self, why: str) -> None:
+        self._quiet_by_ns = 0
+        self._fulls += 1
+        self._promoted = False
+        before = self._heap.tallies()
+        self._full = self._heap.begin_full()
+        self._seen = self._heap.tallies()
+        self._paused_ns = self._seen[OLD].pause_total_ns - before[OLD].pause_total_ns
+        self._decide(None, f"began a full collection: {why}")
+        self._watch_full()
+
+    def _watch_full(self) -> bool:
+        """Is one running? One that has ended says how it was."""
+        full = self._full
+        if full is None:
+            return False
+        if full.outcome is None:
+            return True
+        self._full = None
+        self._full_at_ns = self._heap.now()
+        run = full.measured
+        cost = self._paused_ns + run.sweep_total_ns + run.child_cpu_ns
+        if full.outcome.startswith("void"):
+            self._full_cost_ns = max(cost, self._full_cost_ns)
+        else:
+            self._full_cost_ns = cost
+            self._learn(run)
+        return False
+
+    def _learn(self, run: Run) -> None:
+        tracked = run.tracked_objects or self._rss // BYTES_PER_OBJECT
+        self._rss_left = self._rss
+        self._objects_left = tracked - run.objects_collected
+        self._net_left = self._net_objects
+        if run.objects_collected > tracked * WORTH_WHILE:
+            self._growth, self._back_off = GROWTH, 0
+        else:
+            self._growth = min(self._growth * 2, MOST_GROWTH)
+            self._back_off = min(self._back_off + 1, MOST_BACK_OFF)
+
+    def _decide(self, generation: int | None, what: str) -> None:
+        self._decisions[generation] = Decision(self._heap.now(), what)
+
+
+def _foretold(predicted_ns: int, pause_ns: int) -> str:
+    return f"{duration(pause_ns)}, predicted {duration(predicted_ns)}"
+
+
+def safety_net(max_pause_ns: int, rss: int | None = None) -> tuple[int, int, int]:
+    """Thresholds of automatic GC, with which it only strikes in a request that allocates without
+    end, and stays within `max_pause` there.
+
+    In a program that marks no requests they are all there is. What is garbage may then be a
+    twentieth of the resident set `rss`.
+    """
+    young = min(max(max_pause_ns // PART // SAFETY_NET_NS_PER_OBJECT, 10_000), 1_000_000)
+    if rss is not None:
+        young = min(young, max(int(rss * GROWTH) // BYTES_PER_OBJECT, LEAST_YOUNG))
+    return young, 5, 10

@@ -1,0 +1,87 @@
+"""A thread that does what boundaries do while none comes: at idle, and in a request without end."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+from gcctl._protocol import log_fault
+
+INTERVAL_SECONDS: Final = 0.1
+"""How long no boundary has come when it acts."""
+
+STEP_SECONDS: Final = 0.005
+"""Between two acts of which the first said that there is more to do at once."""
+
+GONE_SECONDS: Final = 1.0
+"""How long stopping waits for an act that is under way."""
+
+
+class Deputy:
+    """The thread is there while there is something to wait for, and gone before a fork.
+
+    `act()` does what is due, and returns how many seconds later it wants to be called again; None:
+    not before the next boundary. `boundaries()` is their number.
+
+    Without a lock that another thread could hold: what stands between two calls is one step.
+    """
+
+    def __init__(self, act: Callable[[], float | None], boundaries: Callable[[], int]) -> None:
+        self._act = act
+        self._boundaries = boundaries
+        self._wake: _thread.LockType | None = None  # of the thread that runs; released to stop it
+        self._threads: dict[int, _thread.LockType] = {}  # those that have not ended
+
+    def stand_by(self) -> None:
+        """At a boundary, or anywhere else: act when the next one does not come."""
+        if self._wake is not None:
+            return
+        # Two at once make two threads, of which the first ends when it finds it is not the one.
+        wake = self._wake = _thread.allocate_lock()
+        wake.acquire()
+        try:
+            _thread.start_new_thread(self._run, (wake,))
+        except RuntimeError:  # no threads at this moment, or no more
+            self._wake = None
+
+    def stop(self) -> None:
+        """End the thread, and wait until it is gone: not for ever, nor in an act of its own."""
+        wake, self._wake = self._wake, None
+        if wake is None:
+            return
+        wake.release()
+        deadline = time.monotonic() + GONE_SECONDS
+        me = _thread.get_ident()
+        while self._threads and me not in self._threads and time.monotonic() < deadline:
+            time.sleep(0.0002)
+
+    def after_fork(self) -> None:
+        """In the child, which has no such thread."""
+        self._wake = None
+        self._threads = {}
+
+    def _run(self, wake: _thread.LockType) -> None:
+        if hasattr(signal, "pthread_sigmask"):  # handlers run in the main thread, as they would
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self._threads[_thread.get_ident()] = wake
+        pause: float | None = INTERVAL_SECONDS
+        seen = self._boundaries()
+        while pause is not None and not wake.acquire(timeout=pause) and self._wake is wake:
+            boundaries = self._boundaries()
+            pause = INTERVAL_SECONDS
+            if boundaries == seen:
+                pause = self._do()
+            seen = boundaries
+        if self._wake is wake:
+            self._wake = None
+        self._threads.pop(_thread.get_ident(), None)
+
+    def _do(self) -> float | None:
+        try:
+            return self._act()
+        except Exception:
+            log_fault()
+            return None

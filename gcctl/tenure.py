@@ -1,0 +1,52 @@
+"""Objects that no collection goes through any more: what `gc.freeze()` does, and takes back."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+from gcctl.collectors import COLLECTOR
+
+OF_THE_INTERPRETER = 1000 if sys.version_info[:2] == (3, 12) else 0
+"""So many objects may be frozen that nobody has frozen: CPython 3.12 starts with some hundreds."""
+
+
+class Tenure:
+    """What gcctl has frozen.
+
+    The interpreter has one permanent generation for everybody, and thaws all of it or nothing. So
+    where somebody else has frozen objects before, none are tenured: they could not be given back.
+    """
+
+    def __init__(self) -> None:
+        # Counting takes as long as there are frozen objects: once, and nearly always none.
+        self.possible = COLLECTOR != "free-threaded" and gc.get_freeze_count() <= OF_THE_INTERPRETER
+        self.ours = False
+        """Whether anything is tenured."""
+        self.shared = False
+
+    def keep(self) -> bool:
+        """Tenure everything; False where it is not possible."""
+        if self.possible:
+            self.ours = True  # before it is done, so that an interruption is undone too
+            gc.freeze()
+        return self.possible
+
+    def give_back(self) -> None:
+        """To generation 2, all of it."""
+        if self.ours and not self.shared:
+            gc.unfreeze()
+            self.ours = False
+
+    def share(self) -> None:
+        """Somebody else has frozen objects meanwhile, which are not to be thawed: so none of ours
+        can be given back any more."""
+        self.possible = False
+        self.shared = True
+
+    def end(self) -> bool:
+        """Give everything back; False where that cannot be."""
+        if self.ours and self.shared:
+            return False
+        self.give_back()
+        return True

@@ -1,0 +1,203 @@
+"""The policy `auto` in a real process: what is tenured, collected and given back."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+import gcctl
+from gcctl import auto
+from gcctl._impl import core
+from gcctl.collectors import COLLECTOR
+from gcctl.tenure import OF_THE_INTERPRETER
+
+NOT_TENURED = pytest.mark.skipif(COLLECTOR == "free-threaded", reason="nothing is tenured there")
+OFTEN = {"check_interval": "1ms"}
+
+
+class Node:
+    """Something that can be in a cycle."""
+
+    def __init__(self) -> None:
+        self.other: Node = self
+        self.data: list[list[int]] = []
+
+
+def cycle(objects: int = 0) -> weakref.ref[Node]:
+    """Garbage from now on: a cycle, with so many further objects in it."""
+    node = Node()
+    node.data = [[] for _ in range(objects)]
+    return weakref.ref(node)
+
+
+def serve_until(done: Callable[[], object], seconds: float = 20) -> None:
+    """Requests, until something is so."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        with gcctl.request():
+            pass
+        time.sleep(0.0005)
+
+
+def now() -> auto.AutoStats:
+    """What the policy knows and did."""
+    found = gcctl.stats().auto
+    assert found is not None
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    yield
+    gcctl.uninstall()
+    gc.unfreeze()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collections of older generations and full ones come as fast as they are wanted."""
+    monkeypatch.setattr(auto, "SHORTEST_NS", dict.fromkeys(auto.SHORTEST_NS, 0))
+    monkeypatch.setattr(auto, "ROUTINE_NS", 0)
+    monkeypatch.setattr(auto, "QUIET_NS", 0)
+
+
+class TestInstalling:
+    def test_it_is_the_default(self) -> None:
+        assert gcctl.install().config.policy == "auto"
+
+    def test_automatic_gc_is_a_safety_net_and_comes_back(self) -> None:
+        before = gc.isenabled(), gc.get_threshold()
+        with gcctl.install(max_pause="10ms"):
+            assert gc.isenabled()
+            assert gc.get_threshold()[0] > before[1][0]
+            serve_until(lambda: gc.get_threshold()[0] > 40_000)
+        assert (gc.isenabled(), gc.get_threshold()) == before
+
+    def test_thresholds_that_are_given_stay(self) -> None:
+        gcctl.install(thresholds=(12_345, 7, 8))
+        assert gc.get_threshold()[:2] == (12_345, 7)
+
+    @NOT_TENURED
+    def test_what_is_there_is_tenured_and_given_back(self) -> None:
+        with gcctl.install():
+            assert gc.get_freeze_count() > 1000
+        assert gc.get_freeze_count() == 0
+
+    def test_what_others_froze_before_stays_frozen_and_nothing_else_is(self) -> None:
+        gc.freeze()
+        frozen = gc.get_freeze_count()
+        assert frozen > OF_THE_INTERPRETER
+        with gcctl.install():
+            assert gc.get_freeze_count() <= frozen
+            assert now().tenured == 0
+        assert 0 < gc.get_freeze_count() <= frozen
+
+    @NOT_TENURED
+    @pytest.mark.skipif(COLLECTOR != "generational", reason="a freeze is seen only there")
+    def test_what_others_froze_since_is_not_thawed(self, caplog: pytest.LogCaptureFixture) -> None:
+        gcctl.install(**OFTEN)
+        gc.collect(1)
+        gcctl.stats()  # looks at the counts, which a freeze sets back
+        gc.freeze()
+        assert gcctl.stats().alert_counts.gc_settings_changed == 1
+        with caplog.at_level(logging.WARNING, "gcctl"):
+            gcctl.uninstall()
+        assert gc.get_freeze_count() > 1000
+        assert "objects stay frozen" in caplog.text
+
+    def test_a_freeze_of_its_own_is_no_change_of_somebody_elses(self, impatient: None) -> None:
+        gcctl.install(**OFTEN)
+        serve_until(lambda: now().tenured > 3 or now().tenured == 0)
+        assert not gcctl.stats().alert_counts.gc_settings_changed
+
+
+class TestCollecting:
+    def test_young_garbage_goes_at_the_boundary_after_enough_allocations(self) -> None:
+        gcctl.install(check_interval="1h")
+        with gcctl.request():
+            few = cycle()
+        assert few() is not None
+        with gcctl.request():
+            many = cycle(2 * auto.YOUNG_AFTER)
+        assert few() is None
+        assert many() is None
+
+    def test_and_at_a_look_even_if_nothing_more_is_allocated(self) -> None:
+        gcctl.install(**OFTEN)
+        dead = cycle()
+        serve_until(lambda: dead() is None)
+
+    @pytest.mark.parametrize("generation", [1, 2])
+    def test_older_garbage_goes(self, impatient: None, generation: int) -> None:
+        gcctl.install(**OFTEN)
+        node = Node()
+        dead = weakref.ref(node)
+        for young in range(generation):
+            core.collect(young, 0)
+        del node
+        serve_until(lambda: dead() is None)
+
+    @NOT_TENURED
+    def test_tenured_garbage_goes_in_a_full_collection(self, impatient: None) -> None:
+        node = Node()
+        dead = weakref.ref(node)
+        gcctl.install(**OFTEN)
+        del node
+        gc.collect()
+        assert dead() is not None
+        serve_until(lambda: dead() is None)
+        assert now().full_collections
+        assert "full collection" in gcctl.report()
+
+    @NOT_TENURED
+    def test_also_where_full_collections_stop_the_world(self, impatient: None) -> None:
+        node = Node()
+        dead = weakref.ref(node)
+        gcctl.install(full_collection="stop", **OFTEN)
+        del node
+        serve_until(lambda: dead() is None)
+        assert gc.get_freeze_count() > 1000
+
+    def test_a_failing_request_has_no_full_collection(self) -> None:
+        gcctl.install()
+        with suppress(ValueError), gcctl.request():
+            raise ValueError
+        assert gcctl.stats().collections_by_generation == (0, 1, 0)
+
+    @NOT_TENURED
+    def test_tenured_garbage_goes_when_memory_is_over_its_limit(self) -> None:
+        node = Node()
+        dead = weakref.ref(node)
+        gcctl.install(memory_limit=1, **OFTEN)
+        del node
+        serve_until(lambda: dead() is None)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_goes_on(impatient: None) -> None:
+    gcctl.install(**OFTEN)
+    serve_until(lambda: gcctl.stats().collections)
+    child = os.fork()
+    if not child:
+        status = 1
+        with suppress(BaseException):
+            dead = cycle()
+            serve_until(lambda: dead() is None)
+            gcctl.uninstall()
+            status = gc.get_freeze_count()
+        os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_without_it_there_is_nothing_to_tell() -> None:
+    gcctl.install("off")
+    assert gcctl.stats().auto is None
+    assert "tenured" not in gcctl.report()

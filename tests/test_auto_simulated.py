@@ -1,0 +1,126 @@
+"""The policy `auto` through hours of simulated service: what holds whatever the service does."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import MIB, MS, NS, Phase, Request, SimulatedService
+
+from gcctl import _pycore
+from gcctl.auto import EVIDENCE, GROWTH, LEAST_GROWTH_BYTES, MOST_GROWTH, PART
+
+BUDGET = 0.01
+LIMIT_NS = 10 * MS // PART
+
+requests = st.builds(
+    Request,
+    every_ns=st.integers(5 * MS, 400 * MS),
+    cyclic=st.integers(0, 20_000),
+    kept=st.integers(0, 3_000),
+    lives=st.integers(1, 2_000),
+    die_cyclic=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
+)
+phases = st.lists(st.builds(Phase, st.integers(1, 1_000), requests), min_size=1, max_size=4)
+services = st.builds(
+    SimulatedService,
+    st.just(_pycore.Core),
+    live=st.integers(1_000, 3_000_000),
+    concurrent=st.booleans(),
+    tenures=st.booleans(),
+)
+thorough = settings(max_examples=40)
+
+
+@thorough
+@given(service=services, phases=phases)
+def test_middle_and_recent_collections_stay_within_the_budget_or_follow_young_ones(
+    service: SimulatedService, phases: list[Phase]
+) -> None:
+    measured = service.serve(*phases)
+    spent = measured.pauses_ns
+    share = BUDGET / PART * service.time_ns + 2 * LIMIT_NS
+    assert spent[1] <= share + 2 * spent[0]
+    assert spent[2] <= share + 2 * spent[1]
+
+
+@thorough
+@given(service=services, phases=phases)
+def test_full_collections_stay_within_the_budget(
+    service: SimulatedService, phases: list[Phase]
+) -> None:
+    measured = service.serve(*phases)
+    # One is allowed by what the one before it took, and heaps grow.
+    most = measured.live_bytes + measured.most_garbage_bytes + service.rss
+    last_ns = most // 150 * 1000
+    assert measured.child_ns + measured.pauses_ns[3] <= (
+        BUDGET * EVIDENCE * service.time_ns + 2 * last_ns
+    )
+
+
+@thorough
+@given(service=services, phases=phases)
+def test_garbage_is_bounded(service: SimulatedService, phases: list[Phase]) -> None:
+    measured = service.serve(*phases)
+    fastest = max(
+        (phase.each.cyclic + phase.each.kept) * NS / phase.each.every_ns * 150 for phase in phases
+    )
+    most = max(service.rss, measured.live_bytes)
+    full_ns = most / 150 * 700
+    between_s = full_ns / (BUDGET * EVIDENCE) / NS + 5  # and 2 s for a quiet moment
+    assert measured.most_garbage_bytes <= (
+        most * MOST_GROWTH + LEAST_GROWTH_BYTES + fastest * between_s
+    )
+
+
+@thorough
+@given(service=services, request=requests)
+def test_no_generation_is_starved(service: SimulatedService, request: Request) -> None:
+    measured = service.serve(Phase(2_000, request))
+    # The dearest collection of generation 1 that may come up, within a quarter of 1 %.
+    assert measured.middle_since_ns <= LIMIT_NS / (BUDGET / PART) + 2 * NS
+    if measured.pauses_ns[1] > LIMIT_NS and service.time_ns > 120 * NS and service._tenures:
+        assert measured.pauses_ns[2]
+
+
+LONG_LIVED = Request(kept=300, lives=1_000, die_cyclic=0.0)
+LEAKS_CYCLES = Request(kept=300, lives=1_000, die_cyclic=1.0)
+
+
+@pytest.mark.parametrize("concurrent", [True, False])
+def test_back_off_ends_when_garbage_appears(concurrent: bool) -> None:
+    service = SimulatedService(_pycore.Core, live=1_000_000, concurrent=concurrent)
+    quiet = service.serve(Phase(60_000, LONG_LIVED))  # 40 minutes
+    assert service.auto.stats.back_off == 3
+    leaky = service.serve(Phase(60_000, LEAKS_CYCLES))
+    assert leaky.fulls > 2 * quiet.fulls
+    assert service.auto.stats.back_off == 0
+    assert leaky.rss < quiet.rss * (1 + MOST_GROWTH) * 1.1
+    assert service.serve(Phase(20_000, LEAKS_CYCLES)).rss <= leaky.rss * (1 + GROWTH)
+
+
+def test_a_service_that_makes_no_garbage_is_hardly_ever_collected_in_full() -> None:
+    service = SimulatedService(_pycore.Core, live=2_000_000)
+    service.serve(Phase(5_000, LONG_LIVED))
+    assert service.serve(Phase(90_000, LONG_LIVED)).fulls <= 8  # in an hour
+
+
+def test_tenured_objects_are_gone_through_by_full_collections_only() -> None:
+    service = SimulatedService(_pycore.Core, live=5_000_000)
+    measured = service.serve(Phase(20_000, LEAKS_CYCLES))
+    assert measured.longest_ns[2] < 2 * LIMIT_NS
+
+
+def test_what_is_loaded_after_the_start_is_tenured_as_it_comes() -> None:
+    service = SimulatedService(_pycore.Core, live=10_000)
+    loading = service.serve(Phase(400, Request(every_ns=20 * MS, kept=10_000, lives=0)))
+    assert loading.longest_ns[2] < 4 * LIMIT_NS
+    assert service.serve(Phase(2_000, Request())).longest_ns[2] < LIMIT_NS
+
+
+def test_memory_after_a_day_is_that_of_the_first_hour() -> None:
+    service = SimulatedService(_pycore.Core, live=300_000)
+    each = Request(every_ns=200 * MS, cyclic=500, kept=100, lives=300, die_cyclic=0.2)
+    first = service.serve(Phase(5 * 3600, each)).rss
+    last = service.serve(Phase(5 * 23 * 3600 // 10, each)).rss
+    assert last <= first * 1.02 + MIB
