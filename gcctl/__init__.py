@@ -19,6 +19,7 @@ from gcctl.config import Config
 from gcctl.controller import Controller
 from gcctl.cycles import CyclePath, CycleProfile, CycleType
 from gcctl.errors import ConfigError, GcctlError
+from gcctl.holding import hold
 from gcctl.lifecycle import check_memory, install, report, should_recycle, stats, uninstall
 from gcctl.monitor import CollectionStats, MemorySample, MinuteStats, Stats
 from gcctl.pressure import MemoryEvent
@@ -52,6 +53,7 @@ __all__ = [
     "check_memory",
     "collect_concurrently",
     "cycle_profile",
+    "hold",
     "install",
     "report",
     "request",

@@ -207,6 +207,9 @@ _COUNT = Kind(
 _BUDGET = Kind(
     partial(_share, units=_PARTS, whole=1), 'a share above 0 and up to 1, such as "1%" or 0.01'
 )
+DURATION = Kind(
+    partial(_duration, 1, _HOUR_NS), 'a duration from 1ns to 1h, such as "10ms" or 0.01 (seconds)'
+)
 KINDS: Final[Mapping[str, Kind]] = {
     "policy": Kind(_policy, f"one of {', '.join(sorted(PRESETS))}"),
     **dict.fromkeys(
@@ -219,10 +222,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         'three whole numbers up to 2147483647, such as "700,10,10", the first not 0, '
         'or None ("leave")',
     ),
-    "max_pause": Kind(
-        partial(_duration, 1, _HOUR_NS),
-        'a duration from 1ns to 1h, such as "10ms" or 0.01 (seconds)',
-    ),
+    "max_pause": DURATION,
     "memory_limit": Kind(
         partial(_or_none, "none", _memory),
         'a size of at least 1 byte, such as "1GiB", 1073741824 (bytes) or "80%", or None ("none")',

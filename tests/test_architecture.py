@@ -32,7 +32,7 @@ LAYERS = [
     {"_concurrent", "_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},
     {"_impl", "concurrent_run", "fork", "pressure", "alerts", "recycling"},
     {"prospects"},
-    {"batches", "boundary", "concurrent", "monitor"},
+    {"batches", "boundary", "concurrent", "holding", "monitor"},
     {"heap", "reporting", "report_json"},
     {"adaptive", "cycle_profiler"},
     {"controller"},

@@ -5,12 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import subprocess
+import sys
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+import psutil
 import pytest
+from processes import wait_until
 
 import gcctl
 from gcctl import auto
@@ -179,6 +184,77 @@ class TestCollecting:
         gcctl.install(memory_limit=1, **OFTEN)
         del node
         serve_until(lambda: dead() is None)
+
+
+class TestWithoutBoundaries:
+    def test_at_idle_everything_owed_is_collected(self) -> None:
+        gcctl.install(**OFTEN)
+        node = Node()
+        dead = weakref.ref(node)
+        core.collect(0, 0)
+        serve_until(lambda: gcctl.stats().collections > 1)
+        del node
+        time.sleep(0.002)
+        gcctl.tick()
+        wait_until(lambda: dead() is None)
+
+    def test_the_thread_ends_when_nothing_is_owed(self) -> None:
+        before = native_threads()
+        gcctl.install(**OFTEN)
+        serve_until(lambda: gcctl.stats().collections > 1)
+        wait_until(lambda: native_threads() == before)
+
+    def test_uninstalling_ends_the_thread(self) -> None:
+        before = native_threads()
+        gcctl.install(**OFTEN)
+        serve_until(lambda: gcctl.stats().collections > 1)
+        gcctl.uninstall()
+        assert native_threads() == before
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    def test_python_does_not_warn_of_a_fork(self) -> None:
+        gcctl.install(**OFTEN)
+        serve_until(lambda: gcctl.stats().collections > 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            child = os.fork()
+            if not child:
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    def test_in_a_request_without_end_older_garbage_goes(self, impatient: None) -> None:
+        gcctl.install(**OFTEN)
+        node = Node()
+        dead = weakref.ref(node)
+        serve_until(lambda: gcctl.stats().collections > 1)
+        with gcctl.request():
+            core.collect(0, 0)
+            del node
+            wait_until(lambda: dead() is None)
+
+    @NOT_TENURED
+    def test_what_automatic_gc_leaves_in_generation_2_is_tenured(self) -> None:
+        program = """
+import gc, gcctl
+print(gcctl.stats().policy, gc.get_threshold()[0] >= 5000)
+before = gc.get_freeze_count()
+kept = [[] for _ in range(1_000_000)]
+print(gc.get_freeze_count() > before + 100_000, gcctl.stats().auto.tenured > 1)
+gcctl.uninstall()
+print(gc.get_freeze_count())
+"""
+        command = [sys.executable, "-Im", "gcctl", "run", "-"]
+        environment = os.environ | {"GCCTL_MAX_PAUSE": "1ms"}  # and with it a low threshold
+        done = subprocess.run(
+            command, input=program, capture_output=True, text=True, check=True, env=environment
+        )
+        assert done.stdout == "auto True\nTrue True\n0\n"
+
+
+def native_threads() -> int:
+    """Of this process, those that Python does not know too."""
+    threads: int = psutil.Process().num_threads()
+    return threads
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

@@ -54,6 +54,11 @@ def batch() -> None:
         pass
 
 
+def hold() -> None:
+    with gcctl.hold():
+        pass
+
+
 def batched() -> None:
     for _ in gcctl.batched_gc(range(3), every=2):
         pass
@@ -94,6 +99,7 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "should_recycle": (gcctl.should_recycle, 20_000),
     "batch": (batch, 200),
     "batched_gc": (batched, 200),
+    "hold": (hold, 2000),
     "install": (install_and_uninstall, 100),
     "install refused": (refused, 200),
     "uninstall": (gcctl.uninstall, 10_000),
