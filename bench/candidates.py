@@ -35,6 +35,9 @@ CPYTHON = "CPython alone"
 PSUTIL = "psutil"
 
 SHARE = "90%"
+COUNTING = "with gcctl.request(): pass # under auto"
+"""Reads the allocation count at each boundary."""
+
 
 Ready = Callable[[], AbstractContextManager[object]]
 
@@ -71,7 +74,7 @@ def install(**fields: Any) -> gcctl.Controller:
         "max_pause": "1h",
         "final_collection": False,
     }
-    return gcctl.install("production", **nothing | fields)
+    return gcctl.install(**{"policy": "production"} | nothing | fields)
 
 
 @contextmanager
@@ -153,6 +156,9 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
     def c_due() -> gcctl.Controller:
         return install(gen0_every=1)
 
+    def counting() -> gcctl.Controller:
+        return install(policy="auto")
+
     def monitored() -> gcctl.Controller:
         return install(gen0_every=1, gen1_every=None, gen2_every=None, check_interval=0.1)
 
@@ -178,6 +184,7 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
         Candidate("idle", FLOOR, "with floors.context(): pass"),
         Candidate("idle", C, "with gcctl.request(): pass", install),
         Candidate("idle", C, "with ctx: pass", install),
+        Candidate("idle", C, COUNTING, counting),
         Candidate("idle", TWIN, "with twin.request(): pass", twin_idle),
         Candidate("idle", SOURCE, "with source.request(): pass"),
         Candidate("idle", FORM, "with form: pass"),

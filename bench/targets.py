@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from analysis import Row
-from candidates import C
+from candidates import COUNTING, C
 from heaps import AGED, FRESH
 from stall import OTHER
 
@@ -54,6 +54,7 @@ def core(
 ) -> list[Target]:
     ours = [row for row in rows if row["subject"] == C]
     idle = next(row for row in ours if row["statement"] == "with gcctl.request(): pass")
+    counting = next(row for row in ours if row["statement"] == COUNTING)
     tick = next(row for row in ours if row["group"] == "tick")
     record = [row["median_ns"] for row in recorded if row["subject"] == C]
     asked = [
@@ -68,6 +69,7 @@ def core(
         Target(
             "boundary, nothing due: of the cheapest empty `with`", idle["times_floor"], 1.3, "x"
         ),
+        Target("the same, with a look at the allocation count", counting["times_floor"], 2.5, "x"),
         Target("boundary, nothing due: cheaper than the source's", faster, 12, "x", at_most=False),
         Target("tick(): of the cheapest empty method call", tick["times_floor"], 3, "x"),
         Target("recording a pause of our own, over the collection", record[0], 100, "ns"),

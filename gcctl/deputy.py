@@ -33,7 +33,7 @@ class Deputy:
         self._act = act
         self._boundaries = boundaries
         self._wake: _thread.LockType | None = None  # of the thread that runs; released to stop it
-        self._threads: dict[int, _thread.LockType] = {}  # those that have not ended
+        self._threads: dict[_thread.LockType, int] = {}  # those that have not ended; 0: not begun
 
     def stand_by(self) -> None:
         """At a boundary, or anywhere else: act when the next one does not come."""
@@ -42,10 +42,12 @@ class Deputy:
         # Two at once make two threads, of which the first ends when it finds it is not the one.
         wake = self._wake = _thread.allocate_lock()
         wake.acquire()
+        self._threads[wake] = 0
         try:
             _thread.start_new_thread(self._run, (wake,))
         except RuntimeError:  # no threads at this moment, or no more
             self._wake = None
+            del self._threads[wake]
 
     def stop(self) -> None:
         """End the thread, and wait until it is gone: not for ever, nor in an act of its own."""
@@ -54,9 +56,11 @@ class Deputy:
             return
         wake.release()
         deadline = time.monotonic() + GONE_SECONDS
-        me = _thread.get_ident()
-        while self._threads and me not in self._threads and time.monotonic() < deadline:
+        while self._threads and _thread.get_ident() not in self._threads.values():
+            if time.monotonic() > deadline:
+                return
             time.sleep(0.0002)
+        time.sleep(0.0005)  # what the system does for a thread that has ended, comes after that
 
     def after_fork(self) -> None:
         """In the child, which has no such thread."""
@@ -66,7 +70,7 @@ class Deputy:
     def _run(self, wake: _thread.LockType) -> None:
         if hasattr(signal, "pthread_sigmask"):  # handlers run in the main thread, as they would
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        self._threads[_thread.get_ident()] = wake
+        self._threads[wake] = _thread.get_ident()
         pause: float | None = INTERVAL_SECONDS
         seen = self._boundaries()
         while pause is not None and not wake.acquire(timeout=pause) and self._wake is wake:
@@ -77,7 +81,7 @@ class Deputy:
             seen = boundaries
         if self._wake is wake:
             self._wake = None
-        self._threads.pop(_thread.get_ident(), None)
+        self._threads.pop(wake, None)
 
     def _do(self) -> float | None:
         try:

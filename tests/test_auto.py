@@ -209,7 +209,7 @@ class TestWithoutBoundaries:
         gcctl.install(**OFTEN)
         serve_until(lambda: gcctl.stats().collections > 1)
         gcctl.uninstall()
-        assert native_threads() == before
+        wait_until(lambda: native_threads() == before)  # the system is a little behind
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     def test_python_does_not_warn_of_a_fork(self) -> None:
