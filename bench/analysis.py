@@ -9,6 +9,7 @@ median would be with nobody else on the machine, and no target is judged by it.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from functools import partial
@@ -29,6 +30,23 @@ QUIET = 0.05
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Where the median of what the values were drawn from lies with that confidence, whatever the
+    distribution: between two of the values, with as many below the one as above the other. Of less
+    than six no two are that sure: then it is from the least to the greatest."""
+    count, doubt = len(values), (1 - confidence) / 2
+
+    def chance(most: int) -> float:
+        """That no more than so many of the values are below the median: as with tossed coins."""
+        return 0.5**count * sum(math.comb(count, number) for number in range(most + 1))
+
+    dropped = 0
+    while chance(dropped + 1) <= doubt:
+        dropped += 1
+    ordered = sorted(values)
+    return ordered[dropped], ordered[-1 - dropped]
 
 
 def quiet(values: Sequence[float]) -> float:

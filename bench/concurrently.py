@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import concurrent_tables
-import tables
+import results
 from analysis import Row
 from candidates import demand_compiled_core
 from heaps import AGED, BYTES_PER_OBJECT, FRESH
 from service import SAME, SPARE
-from targets import JUDGED_DEAD, JUDGED_LARGEST, JUDGED_OBJECTS, MIB, Target, concurrent
+from targets import JUDGED_DEAD, JUDGED_LARGEST, JUDGED_OBJECTS, MIB, concurrent
 from workers import progress, worker
 
 from gcctl.cgroup import MemoryGroups
@@ -108,15 +105,11 @@ def number(text: str) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench/concurrently.py", description=__doc__)
+    parser = results.parser("concurrently.py", __doc__)
     parser.add_argument(
         "--live", nargs="+", type=number, metavar="N", help="live objects of the heaps, as in 2M"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="of each case")
-    parser.add_argument(
-        "--quick", action="store_true", help="run everything briefly and judge no timing"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the results for machines too")
     arguments = parser.parse_args()
     demand_compiled_core()
     size = QUICK if arguments.quick else FULL
@@ -125,26 +118,8 @@ def main() -> int:
     )
     found = measure(size)
     progress("")
-    results = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        **found,
-        "targets": [target.as_row() for target in concurrent(found)],
-    }
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return 0 if show(results, quick=arguments.quick) else 1
-
-
-def show(results: dict[str, Any], *, quick: bool) -> bool:
-    """Print everything; False when a target that counts was not reached."""
-    print(f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs\n")
-    for part in concurrent_tables.parts(results):
-        print(part, end="\n\n")
-    judged = [Target.of_row(row) for row in results["targets"]]
-    print(tables.targets(judged, quick=quick))
-    return all(target.reached for target in judged if target.quick or not quick)
+    parts = concurrent_tables.parts(found)
+    return results.finish(results.complete(found, concurrent(found)), parts, arguments)
 
 
 if __name__ == "__main__":

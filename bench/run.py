@@ -1,7 +1,7 @@
 """The benchmarks of gcctl in one command: `python bench/run.py [--quick] [--json FILE]`.
 
 Those of concurrent collections, which take longer, are in `bench/concurrently.py`; a `--quick` run
-has both, briefly.
+has both, briefly. Those of whole programs are in `bench/scripts.py`.
 
 Measures the gcctl that is installed, each part in worker processes of its own, and prints medians,
 ratios and whether the targets were reached; the exit status is 1 when one was not.
@@ -9,10 +9,7 @@ ratios and whether the targets were reached; the exit status is 1 when one was n
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import random
 import sys
 import tempfile
@@ -24,12 +21,13 @@ import concurrent_tables
 import concurrently
 import floor
 import pyperf
+import results
 import tables
 from batch import AUTOMATIC, BATCH
 from candidates import candidates, demand_compiled_core
 from returned import KINDS
 from stall import OTHER, SAME
-from targets import MIB, Target, targets
+from targets import MIB, targets
 from workers import progress, worker
 
 
@@ -135,10 +133,7 @@ def measure(size: Size, pyperf_file: str | None, soak: bool) -> dict[str, Any]:
     progress("")
     measured = candidates()[1]
     values = {each.name: list(suite.get_benchmark(each.name).get_values()) for each in measured}
-    results = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
+    found = {
         "timings": analysis.rows_of(measured, values),
         "recording": analysis.recording(measured, values),
         "monitoring": analysis.monitoring(measured, values),
@@ -148,51 +143,40 @@ def measure(size: Size, pyperf_file: str | None, soak: bool) -> dict[str, Any]:
         "soak": day,
         "concurrent": concurrent,
     }
-    return {**results, "targets": [target.as_row() for target in targets(results)]}
+    return results.complete(found, targets(found))
 
 
-def show(results: dict[str, Any], *, quick: bool) -> bool:
-    """Print everything; False when a target that counts was not reached."""
-    found = [Target.of_row(row) for row in results["targets"]]
-    print(f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs\n")
-    for part in (
-        tables.timings(results["timings"]),
-        tables.differences("Measuring and recording one pause, on top", results["recording"]),
-        tables.differences("Monitoring, on top", results["monitoring"]),
-        tables.memory(results["memory"]),
-        tables.accuracy(results["accuracy"]),
-        tables.returned(results["returned"]),
-        tables.stalls(results["stalls"]),
-        tables.batch(results["batch"]),
-        tables.soak(results["soak"]),
-        *concurrent_tables.parts(results["concurrent"]),
-    ):
-        print(part, end="\n\n")
-    print(tables.targets(found, quick=quick))
-    return all(target.reached for target in found if target.quick or not quick)
+def parts(found: dict[str, Any]) -> list[str]:
+    """Every table."""
+    return [
+        tables.timings(found["timings"]),
+        tables.differences("Measuring and recording one pause, on top", found["recording"]),
+        tables.differences("Monitoring, on top", found["monitoring"]),
+        tables.memory(found["memory"]),
+        tables.accuracy(found["accuracy"]),
+        tables.returned(found["returned"]),
+        tables.stalls(found["stalls"]),
+        tables.batch(found["batch"]),
+        tables.soak(found["soak"]),
+        *concurrent_tables.parts(found["concurrent"]),
+    ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench/run.py", description="Benchmarks of gcctl's core.")
-    parser.add_argument(
-        "--quick", action="store_true", help="run everything briefly and judge no timing"
-    )
+    parser = results.parser("run.py", "Benchmarks of gcctl's core.")
     parser.add_argument(
         "--soak",
         action="store_true",
         help="a simulated day too (--quick has one, briefly)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the results for machines too")
     parser.add_argument(
         "--pyperf", metavar="FILE", help="write the values too, for python -m pyperf compare_to"
     )
     arguments = parser.parse_args()
     demand_compiled_core()
     size = QUICK if arguments.quick else FULL
-    results = measure(size, arguments.pyperf, soak=arguments.soak or arguments.quick)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return 0 if show(results, quick=arguments.quick) else 1
+    found = measure(size, arguments.pyperf, soak=arguments.soak or arguments.quick)
+    return results.finish(found, parts(found), arguments)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from analysis import Row
 from candidates import COUNTING, C
 from heaps import AGED, FRESH
+from program_set import HEAVY
 from stall import OTHER
 
 MIB = 2**20
@@ -190,3 +191,18 @@ def concurrent(parts: dict[str, list[Row]] | None) -> list[Target]:
         if row["objects"] >= JUDGED_OBJECTS
         for name, limit in (("p50", 1.10), ("p99", 1.5))
     ]
+
+
+def programs(rows: list[Row]) -> list[Target]:
+    """Of ordinary programs under `auto`. Those on which GC has no great part are to be no slower:
+    where the interval of the ratio reaches down to 1, nothing shows that they are."""
+    found = []
+    for row in rows:
+        if row["kind"] == HEAVY:
+            name, value, limit = "time, of python's", row["times_seconds"], 0.80
+        else:
+            name, value, limit = "time, low end", row["times_seconds_interval"][0], 1.0
+        found.append(Target(f"{row['program']}: {name}", value, limit, "x"))
+        peak = row["times_peak_bytes"]
+        found.append(Target(f"{row['program']}: peak memory, of python's", peak, 1.1, "x"))
+    return found

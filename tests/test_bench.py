@@ -127,6 +127,28 @@ def test_concurrent_collections_leave_nothing(tmp_path: Path) -> None:
     assert [row["dead"] for row in rows] == [40_000, 40_000, 20_000, 20_000]
 
 
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs os.wait4()")
+def test_ordinary_programs_print_the_same_in_all_modes(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    lines = run("scripts.py", "--quick", "--json", str(file))
+    results = json.loads(file.read_text(encoding="utf-8"))
+    starts = [f"{row['program']} {row['kind']}" for row in results["watched"]]
+    starts += [f"{row['program']} {row['mode']}" for row in results["programs"]]
+    starts += [f"left out: {mode}" for mode in results["left_out"]]
+    starts += [target["name"] for target in results["targets"]]
+    assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
+    scripts = {path.name for path in (BENCH / "programs").glob("*.py")}
+    assert {row["file"] for row in results["watched"]} == scripts
+    printed = {row["program"]: row["printed"] for row in results["watched"]}
+    modes = {"plain", "off", "disabled", "raised", "auto"} - results["left_out"].keys()
+    for row in results["runs"]:
+        assert row["printed"] == printed[row["program"]] != ""
+        assert min(row["seconds"], row["cpu_seconds"], row["peak_bytes"]) > 0
+    assert {(row["program"], row["mode"]) for row in results["runs"]} == {
+        (program, mode) for program in printed for mode in modes
+    }
+
+
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 def test_instructions_are_counted() -> None:
     lines = run("instructions.py")
