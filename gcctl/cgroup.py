@@ -283,6 +283,17 @@ def _read(path: str) -> bytes:
         raise
 
 
+def machine_memory(proc: str = "/proc") -> tuple[int, int]:
+    """Physical memory in bytes, and what of it can be had.
+
+    Raises OSError or ValueError where /proc/meminfo does not tell.
+    """
+    path = os.path.join(proc, "meminfo")
+    text = _read(path)
+    total, available = (_field(path, text, name) for name in (b"MemTotal:", b"MemAvailable:"))
+    return total * 1024, available * 1024
+
+
 def _number(path: str, text: bytes) -> int:
     """Raises ValueError when the text of that file is something else."""
     if not re.fullmatch(rb"\d+\n?", text):

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Literal, TypeVar
 
-from gcctl import _impl, reporting
+from gcctl import _impl
 from gcctl._protocol import NEVER, REASONS, Core, Event, Kind, Memory, Orders, log_fault
 from gcctl.adaptive import Adaptive
 from gcctl.alerts import Alert, AlertKind
@@ -123,6 +123,8 @@ class Controller:
 
     def report(self, format: Literal["text", "json"] = "text") -> str:
         """As `gcctl.report()`, of this controller."""
+        from gcctl import reporting  # at the start of a program it would cost more than it is worth
+
         return reporting.render(format, self.stats(), self.config, self.events())
 
     def check_memory(self) -> bool:
@@ -280,8 +282,8 @@ class Controller:
             last_first.callback(self._monitor.alerts.finish, DELIVERY_SECONDS)
             for found in self._notes:
                 logger.warning("%s", found)
-            if self._final is not None:
-                logger.info("uninstalled: %s", reporting.line(self._final))
+            if self._final is not None and logger.isEnabledFor(logging.INFO):
+                self._log_line("uninstalled: %s", self._final)
 
     def _before_fork(self) -> None:
         if self._adaptive is not None:
@@ -302,7 +304,7 @@ class Controller:
 
     def _notify(self, kind: Kind, event: Event | None) -> None:
         if kind == "report":
-            logger.info("%s", reporting.line(self.stats()))
+            self._log_line("%s", self.stats())
         elif kind == "attend":
             concurrent.attend()
         elif kind == "full":
@@ -324,6 +326,11 @@ class Controller:
         elif event is not None:
             message = long_pause_message(event, self.config.max_pause_ns)
             self._alert("long_gc_pause", event.time_ns, message)
+
+    def _log_line(self, text: str, stats: Stats) -> None:
+        from gcctl import reporting
+
+        logger.info(text, reporting.line(stats))
 
     def _observe(self, rss: int) -> None:
         """Look at memory and settings; collects nothing."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
-from gcctl import _impl, reporting
+from gcctl import _impl
 from gcctl.batches import batches
 from gcctl.config import Config, disabled
 from gcctl.controller import Controller
@@ -180,6 +180,8 @@ def report(format: Literal["text", "json"] = "text") -> str:
     controller = _installed
     if controller is not None:
         return controller.report(format)
+    from gcctl import reporting  # as Controller.report()
+
     return reporting.render(format, Stats(), None, ())
 
 

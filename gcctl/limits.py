@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
-
-import psutil
+from typing import NamedTuple, Protocol
 
 from gcctl._protocol import MAX_TRIPS, Memory, Trip
-from gcctl.cgroup import SHORTAGES, MemoryGroups
+from gcctl.cgroup import SHORTAGES, MemoryGroups, machine_memory
 from gcctl.units import size
 
 
@@ -79,8 +77,8 @@ class SharedLimit:
                 continue
             found.append(Used(used, self._of(group.limit_bytes), group.name))
         if not self._groups.groups and (memory := _machine()) is not None:  # macOS, Windows
-            limit_bytes = self._of(memory.total)
-            found = [Used(memory.total - memory.available, limit_bytes, "physical memory")]
+            total, available = memory
+            found = [Used(total - available, self._of(total), "physical memory")]
         return max(found, key=lambda used: used.share, default=None)
 
     def trips(self, part: float) -> list[Trip]:
@@ -110,6 +108,8 @@ def rss_bytes(memory: Memory) -> int:
     used = memory.rss()
     if used >= 0:
         return used
+    import psutil  # only where it is needed: importing it takes longer than all of gcctl
+
     try:
         # A new object each time: a Process made before a fork speaks of the parent.
         return int(psutil.Process().memory_info().rss)
@@ -117,18 +117,23 @@ def rss_bytes(memory: Memory) -> int:
         return 0
 
 
-def _machine() -> Any:
-    try:
-        return psutil.virtual_memory()
-    except (psutil.Error, OSError, RuntimeError):
-        return None
+def _machine() -> tuple[int, int] | None:
+    """Physical memory in bytes, and what of it can be had; None where nothing tells."""
+    with suppress(OSError, ValueError):
+        return machine_memory()
+    import psutil
+
+    with suppress(psutil.Error, OSError, RuntimeError):
+        memory = psutil.virtual_memory()
+        return memory.total, memory.available
+    return None
 
 
 def available_bytes(groups: MemoryGroups) -> int:
     """What can still be had: from the machine, and from the control groups that limit us. Where
     nothing can be found out, as much as one likes."""
     memory = _machine()
-    free = [memory.available] if memory is not None else []
+    free = [memory[1]] if memory is not None else []
     for group in groups.groups:
         with suppress(OSError, ValueError):
             free.append(group.limit_bytes - group.used_bytes())
@@ -137,4 +142,4 @@ def available_bytes(groups: MemoryGroups) -> int:
 
 def machine_bytes() -> int:
     memory = _machine()
-    return memory.total if memory is not None else 0
+    return memory[0] if memory is not None else 0
