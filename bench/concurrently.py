@@ -16,8 +16,8 @@ import results
 from analysis import Row
 from candidates import demand_compiled_core
 from heaps import AGED, BYTES_PER_OBJECT, FRESH
-from service import SAME, SPARE
 from targets import JUDGED_DEAD, JUDGED_LARGEST, JUDGED_OBJECTS, MIB, concurrent
+from window import SAME, SPARE
 from workers import progress, worker
 
 from gcctl.cgroup import MemoryGroups
@@ -84,7 +84,7 @@ def serve(where: str, size: Size) -> Row:
     why = no_room(live)
     if why:
         return {"where": where, "objects": live, "skipped": why}
-    row: Row = json.loads(worker("service.py", where, live, size.rounds, size.window_seconds))
+    row: Row = json.loads(worker("window.py", where, live, size.rounds, size.window_seconds))
     return row
 
 

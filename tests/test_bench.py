@@ -15,8 +15,12 @@ import pytest
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 NEEDED = ("pyperf", "Cython", "setuptools", "gcctl._core")
+OF_SERVICE = ("django", "gunicorn", "starlette", "uvicorn")
 
-missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+missing, missing_of_service = (
+    [name for name in names if importlib.util.find_spec(name) is None]
+    for names in (NEEDED, OF_SERVICE)
+)
 pytestmark = [
     pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/"),
     pytest.mark.skipif(
@@ -147,6 +151,30 @@ def test_ordinary_programs_print_the_same_in_all_modes(tmp_path: Path) -> None:
     assert {(row["program"], row["mode"]) for row in results["runs"]} == {
         (program, mode) for program in printed for mode in modes
     }
+
+
+@pytest.mark.skipif(
+    bool(missing_of_service),
+    reason=f"bench/service needs {', '.join(missing_of_service)}: the dependency group service",
+)
+def test_a_service_answers_every_request_in_every_mode(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    modes = ("automatic", "source", "young", "off", "frozen")
+    lines = run("service", "--quick", "--modes", *modes, "--json", str(file))
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    assert [case["case"]["server"] for case in cases] == ["sync", "gthread", "asgi"]
+    for case in cases:
+        assert any(line.startswith(f"{case['case']['name']}: ") for line in lines)
+        rows = case["modes"]
+        assert tuple(rows) == modes
+        # Every request was answered, and had its boundary.
+        assert [row["errors"] for row in rows.values()] == [0] * len(modes)
+        assert [row["requests"] - row["answered"] for row in rows.values()] == [0] * len(modes)
+        assert len({row["answered"] for row in rows.values()}) == 1
+        # Generation 0 at each boundary, and no other collection.
+        assert rows["young"]["collections"] == [rows["young"]["requests"], 0, 0]
+        assert rows["source"]["collections"][1] > 0
+        assert rows["off"]["collections"] == [0, 0, 0]
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")

@@ -1,6 +1,6 @@
 """One worker process: how long requests take while a concurrent full collection looks for garbage.
 
-`python bench/service.py CORES OBJECTS ROUNDS SECONDS` prints a row in JSON. Requests come at even
+`python bench/window.py CORES OBJECTS ROUNDS SECONDS` prints a row in JSON. Requests come at even
 intervals, at half of what the service can do. Latency counts from when a request was due, so that
 what holds one up holds up the next ones too; and, beside that, from when it was begun.
 """

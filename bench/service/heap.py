@@ -1,0 +1,58 @@
+"""What a service keeps in memory, and what each request does to it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from heaps import AGED, Record, live
+
+from service.scenarios import Case
+
+LOOKUPS = 20
+"""Entries that a request reads, and writes to."""
+
+
+class Catalogue:
+    """Entries in memory, those of an aged heap: linked in pairs, in no order of their memory."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._records = live(AGED, case.objects)
+        self._kept: list[Record] = []
+        self._number = 0
+        self._random = random.Random(4)
+
+    def visit(self) -> int:
+        """A request's share: read, replace, keep and leave behind what the case says."""
+        case = self._case
+        seen = 0
+        if self._records:
+            seen = self._look()
+            self._replace(case.replaced)
+        self._kept.extend({"a": [number]} for number in range(case.kept))
+        if case.leaked_bytes:
+            cycle: list[Any] = [bytearray(case.leaked_bytes)]
+            cycle.append(cycle)
+        return seen
+
+    def _look(self) -> int:
+        seen = 0
+        for record in self._random.choices(self._records, k=LOOKUPS):
+            record["a"][0] += 1
+            seen += record["a"][0]
+        return seen
+
+    def _replace(self, entries: int) -> None:
+        """New pairs in the place of old ones, of which every second is taken apart first: then it
+        is freed at once, while the others, which are cycles, wait for a collection."""
+        records = self._records
+        for number in range(entries // 2):
+            index = 2 * int(self._random.random() * (len(records) // 2))
+            if number % 2:
+                del records[index]["next"]
+            self._number += 1
+            one: Record = {"a": [self._number]}
+            other: Record = {"a": [self._number]}
+            one["next"], other["previous"] = other, one
+            records[index], records[index + 1] = one, other

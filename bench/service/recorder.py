@@ -1,0 +1,84 @@
+"""Collections as a callback of CPython's sees them: the same in every mode, whoever collects."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any
+
+Row = dict[str, Any]
+
+
+class Longest:
+    """The longest stop by the clock, and the one that took most CPU time: on a busy machine a stop
+    by the clock has the turns of others in it."""
+
+    def __init__(self) -> None:
+        self.wall_ns = 0
+        self.cpu_ns = 0
+
+    def see(self, wall_ns: int, cpu_ns: int) -> None:
+        self.wall_ns = max(self.wall_ns, wall_ns)
+        self.cpu_ns = max(self.cpu_ns, cpu_ns)
+
+    def figures(self, name: str) -> Row:
+        return {f"{name}_ns": self.wall_ns, f"{name}_cpu_ns": self.cpu_ns}
+
+
+class Recorder:
+    """Sums and maxima, in as much memory as these take. It takes no lock in its callback: the
+    thread that holds the lock may be the one that collects."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        """Requests that are being answered; kept up to date by whoever knows."""
+        self.clear()
+
+    def clear(self) -> None:
+        self.collections = [0, 0, 0]
+        self.collected = 0
+        self.wall_ns = 0
+        self.cpu_ns = 0
+        """Of the threads that collected, meanwhile: hardly moved by neighbours."""
+        self.longest = Longest()
+        self.longest_in_request = Longest()
+        """Of the stops that began while a request was in flight."""
+        self._began_in_request = False
+        self._began_ns = 0
+        self._began_cpu_ns = 0
+
+    def start(self) -> None:
+        gc.callbacks.append(self._see)
+
+    def figures(self) -> Row:
+        return {
+            "collections": list(self.collections),
+            "collected": self.collected,
+            "callback_wall_ns": self.wall_ns,
+            "callback_cpu_ns": self.cpu_ns,
+            **self.longest.figures("longest"),
+            **self.longest_in_request.figures("longest_in_request"),
+        }
+
+    def _see(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._began_in_request = self.in_flight > 0
+            self._began_cpu_ns = time.thread_time_ns()
+            self._began_ns = time.perf_counter_ns()
+            return
+        if not self._began_ns:  # it was there before us
+            return
+        wall_ns = time.perf_counter_ns() - self._began_ns
+        cpu_ns = time.thread_time_ns() - self._began_cpu_ns
+        self.wall_ns += wall_ns
+        self.cpu_ns += cpu_ns
+        self.collections[info["generation"]] += 1
+        self.collected += info["collected"]
+        self.stop(wall_ns, cpu_ns, self._began_in_request)
+        self._began_ns = 0
+
+    def stop(self, wall_ns: int, cpu_ns: int, in_request: bool) -> None:
+        """The process stood still for so long."""
+        self.longest.see(wall_ns, cpu_ns)
+        if in_request:
+            self.longest_in_request.see(wall_ns, cpu_ns)

@@ -1,0 +1,167 @@
+"""A web service under each way of collecting garbage: `python bench/service [--quick]`.
+
+A real Django application under gunicorn, or a Starlette one under uvicorn, is asked by a client in
+a process of its own, with this interpreter and the gcctl that is installed. Prints medians, ratios
+to automatic GC and whether the targets were reached; the exit status is 1 when one was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tables
+from analysis import Row
+from targets import Target
+from workers import progress
+
+from service import judge, modes, report, scenarios
+from service.scenarios import Case
+
+NEEDED = ("django", "gunicorn", "starlette", "uvicorn")
+INSTALL = "pip install --group service"
+
+
+class Size(NamedTuple):
+    rounds: int
+    seconds: float
+    warm_up_seconds: float
+
+
+FULL = Size(rounds=5, seconds=40, warm_up_seconds=10)
+QUICK = Size(rounds=1, seconds=1, warm_up_seconds=0.3)
+
+
+def measure(cases: list[Case], names: list[str], size: Size) -> list[Row]:
+    """For each case what every mode came to."""
+    from service import compare, trial  # not before it is known that what they need is there
+
+    task = {"seconds": size.seconds, "warm_up_seconds": size.warm_up_seconds}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "shop.sqlite3"
+        progress("filling the database")
+        trial.seed(database)
+        for case in cases:
+            trials: dict[str, list[Row]] = {name: [] for name in names}
+            for number in range(size.rounds):
+                turn = number % len(names)
+                for name in names[turn:] + names[:turn]:
+                    progress(f"{case.name}: {name}, round {number + 1} of {size.rounds}")
+                    try:
+                        row = trial.run(case, name, database, {**task, "seed": 2 * number})
+                    except trial.Failed as error:
+                        sys.exit(f"\n{case.name}, {name}: {error}")
+                    trials[name].append(row)
+            found.append({"case": case._asdict(), "modes": compare.summaries(trials)})
+    progress("")
+    return found
+
+
+def chosen_cases(arguments: argparse.Namespace, size: Size) -> list[Case]:
+    if arguments.scenario:
+        cases = [scenarios.SCENARIOS[name] for name in arguments.scenario]
+    elif arguments.quick:
+        cases = [
+            scenarios.heap_case(server, heap)
+            for server in arguments.server or scenarios.SERVERS
+            for heap in arguments.heap or [scenarios.SMALL]
+        ]
+    else:
+        cases = [
+            scenarios.heap_case(server, heap)
+            for server in arguments.server or [scenarios.SYNC]
+            for heap in arguments.heap or judge.P99
+        ]
+    if arguments.rate:
+        cases = [case._replace(per_second=arguments.rate) for case in cases]
+    return [scenarios.brief(case, size.seconds) for case in cases] if arguments.quick else cases
+
+
+def chosen_modes(asked: list[str] | None) -> list[str]:
+    """Those that this gcctl has; says which it has not."""
+    missing = {name: modes.missing(name) for name in asked or modes.MODES}
+    for name, why in missing.items():
+        if why:
+            print(f"left out: {name}: {why}")
+    return [name for name, why in missing.items() if not why]
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench/service", description=__doc__)
+    add = parser.add_argument
+    add("--server", nargs="+", choices=scenarios.SERVERS, help="instead of sync alone")
+    add("--heap", nargs="+", choices=scenarios.HEAPS, help="what the service keeps")
+    add("--scenario", nargs="+", choices=scenarios.SCENARIOS, help="these, in place of the heaps")
+    add("--modes", nargs="+", choices=modes.MODES, help="all by default")
+    add("--judge", default=modes.AUTO, choices=modes.MODES, help="by the targets (default: auto)")
+    add("--rounds", type=int, metavar="N", help="of each case")
+    add("--seconds", type=float, metavar="S", help="that are measured in each trial")
+    add("--warm-up", type=float, metavar="S", help="seconds before these")
+    add("--rate", type=float, metavar="N", help="requests per second")
+    add("--quick", action="store_true", help="run everything briefly and judge no timing")
+    add("--json", metavar="FILE", help="write the results for machines too")
+    add("--plot", metavar="FILE.svg", help="draw the latencies too; needs matplotlib")
+    return parser
+
+
+def main() -> int:
+    arguments = options().parse_args()
+    if not sys.platform.startswith("linux"):
+        sys.exit("bench/service needs Linux: it reads /proc")
+    needed = [*NEEDED, *(["matplotlib"] if arguments.plot else [])]
+    lacking = [name for name in needed if importlib.util.find_spec(name) is None]
+    if lacking:
+        sys.exit(f"bench/service needs {', '.join(lacking)}: {INSTALL}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and with us the server
+    size = QUICK if arguments.quick else FULL
+    size = size._replace(
+        rounds=arguments.rounds or size.rounds,
+        seconds=arguments.seconds or size.seconds,
+        warm_up_seconds=arguments.warm_up or size.warm_up_seconds,
+    )
+    cases, names = chosen_cases(arguments, size), chosen_modes(arguments.modes)
+    found = measure(cases, names, size)
+    judged = [
+        target
+        for case in found
+        for mode, row in case["modes"].items()
+        if mode == arguments.judge
+        for target in judge.targets(Case(**case["case"]), mode, row)
+    ]
+    results = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        **size._asdict(),
+        "cases": found,
+        "targets": [target.as_row() for target in judged],
+    }
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if arguments.plot:
+        from service.plot import plot
+
+        plot(results, arguments.plot)
+    return 0 if show(results, judged, quick=arguments.quick) else 1
+
+
+def show(results: dict[str, Any], judged: list[Target], *, quick: bool) -> bool:
+    """Print everything; False when a target that counts was not reached."""
+    print(
+        f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs; "
+        f"{results['seconds']:g} s measured after {results['warm_up_seconds']:g} s\n"
+    )
+    for case in results["cases"]:
+        print(report.case(case["case"], case["modes"]), end="\n\n")
+    if judged:
+        print(tables.targets(judged, quick=quick))
+    return all(target.reached for target in judged if target.quick or not quick)
