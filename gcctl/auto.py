@@ -11,6 +11,9 @@ true full one goes through them again. Four rules:
    last, are collected when their predicted pause fits into a quarter of the GC budget, or before it
    would exceed a quarter of `max_pause`. What is predicted is the time that the collections took
    which moved objects there, times the ratio that it had to the real pause before.
+   A pass that would take longer than `max_pause`, would be in the way of a full collection, or is
+   one of those that have lately found next to nothing, is left out: what is there is tenured as it
+   is, and its garbage left to the next full collection.
 3. Full. All of the heap, tenured objects too, when the number of objects or the resident set has
    grown by a share since the last one, or in any case when enough time has passed for it to be half
    of the GC budget.
@@ -42,14 +45,24 @@ ROUTINE_NS: Final = 60 * 10**9
 EVIDENCE: Final = 5
 """So many times the GC budget may go into full collections while memory grows."""
 
-GROWTH: Final = 0.05
+GROWTH: Final = 0.20
 MOST_GROWTH: Final = 0.40
-"""Share by which objects, or the resident set, have to grow since the last full collection."""
+"""Share by which the number of objects has to grow since the last full collection, or by half of
+it the resident set. CPython's own is 25 % of the objects."""
+
+YOUNG_SHARE: Final = 0.05
+"""Part of the resident set that young garbage may take up in a program without requests."""
 
 LEAST_GROWTH_BYTES: Final = 8 * 2**20
 
 WORTH_WHILE: Final = 0.01
 """Part of all tracked objects that a full collection has to find, or else it was for nothing."""
+
+VISIT_NS: Final = 100
+"""What a collection takes per object that it goes through, roughly."""
+
+MOST_LEFT_OUT: Final = 8
+"""Collections of a generation in a row that are left out, at most."""
 
 BYTES_PER_OBJECT: Final = 150
 """Of the resident set, where nobody has counted the objects."""
@@ -139,7 +152,8 @@ class AutoStats(NamedTuple):
     """Tracked objects made since, less those that were freed: an upper bound, for what is freed
     while no more is allocated does not count."""
     growth_wanted: float = 0.0
-    """Share by which one of the two has to grow for the next one to be due."""
+    """Share by which the objects, or by half of it the resident set, have to grow until the next
+    one is due."""
     back_off: int = 0
     """Full collections in a row that found next to nothing, up to 3."""
     tenured: int = 0
@@ -160,6 +174,8 @@ class Debt:
         self.kept_ns = 0
         """What collecting it took last, where its objects have stayed in it."""
         self._ratio = 1.0
+        self._leave_out = 0  # so many after each that finds nothing
+        self.to_leave_out = 0
 
     @property
     def predicted_ns(self) -> int:
@@ -172,8 +188,18 @@ class Debt:
             ratio = min(max((pause_ns - self.kept_ns) / self.owed_ns, 0.01), 2.0)
             self._ratio = max(ratio, (self._ratio + ratio) / 2)  # rather too long than too short
         self.kept_ns = pause_ns if kept else 0
+        self.clear(now_ns)
+
+    def clear(self, now_ns: int) -> None:
+        """Nothing is there any more."""
         self.owed_ns = 0
         self.since_ns = now_ns
+
+    def learn(self, pause_ns: int, collected: int) -> None:
+        """Was it worth it?"""
+        fruitless = collected * VISIT_NS < pause_ns * WORTH_WHILE
+        self._leave_out = min(max(2 * self._leave_out, 1), MOST_LEFT_OUT) if fruitless else 0
+        self.to_leave_out = self._leave_out
 
 
 class Auto:
@@ -250,10 +276,10 @@ class Auto:
         why = "" if running else self._why_full()
         if why:
             self._begin_full(why)
-        elif not running and self._is_due(OLD, self._recent, idle):  # else it would be void
-            self._collect_recent()
+        elif self._is_due(OLD, self._recent, idle):
+            self._collect_recent(running)
         elif self._is_due(MIDDLE, self._middle, idle):
-            self._collect_middle()
+            self._collect_middle(running)
         return bool(running or self._middle.owed_ns or self._recent.owed_ns or self._growth_found())
 
     def automatic(self, generation: int) -> bool:
@@ -271,7 +297,8 @@ class Auto:
             if generation == OLD and self._full is None and self._heap.tenure():
                 self._tenured += 1
                 self._promoted = True
-                self._recent.settle(self._heap.now(), 0, kept=False)
+                self._recent.kept_ns = 0
+                self._recent.clear(self._heap.now())
             return self._full is not None or bool(self._why_wanted())
         finally:
             self._looking = False
@@ -285,7 +312,7 @@ class Auto:
         )
         now = self._heap.now()
         if middle.collections or old.collections:
-            self._middle.settle(now, 0, kept=False)
+            self._middle.clear(now)
         self._middle.owed_ns += young.pause_total_ns
         self._recent.owed_ns += middle.pause_total_ns
         if old.collections:
@@ -307,34 +334,63 @@ class Auto:
         """Is it within that part of the budget?"""
         return cost_ns <= elapsed_ns * self._budget * part
 
-    def _collect_middle(self) -> None:
+    def _collect_middle(self, running: bool) -> None:
         predicted = self._middle.predicted_ns
-        pause = self._pause_of(MIDDLE)
+        if self._is_left_out(MIDDLE, self._middle, running):
+            return
+        pause = self._pause_of(MIDDLE, self._middle)
         if pause is not None:
             self._middle.settle(self._heap.now(), pause, kept=False)
             self._recent.owed_ns += pause
             self._decide(MIDDLE, f"collected generation 1: {_foretold(predicted, pause)}")
 
-    def _collect_recent(self) -> None:
+    def _collect_recent(self, running: bool) -> None:
         predicted = self._recent.predicted_ns
-        pause = self._pause_of(OLD)
+        if self._is_left_out(OLD, self._recent, running):
+            return
+        if running:  # it would make that void
+            return
+        pause = self._pause_of(OLD, self._recent)
         if pause is None:
             return
         tenured = self._heap.tenure()
         self._tenured += tenured
         self._promoted = True
         now = self._heap.now()
-        self._middle.settle(now, 0, kept=False)
+        self._middle.clear(now)
         self._recent.settle(now, pause, kept=not tenured)
         done = "collected generation 2" + (" and tenured what it left" if tenured else "")
         self._decide(OLD, f"{done}: {_foretold(predicted, pause)}")
 
-    def _pause_of(self, generation: int) -> int | None:
+    def _is_left_out(self, generation: int, debt: Debt, running: bool) -> bool:
+        """Tenure what is there as it is, rather than go through it, where that is better."""
+        why = ""
+        if running:
+            why = "while a full collection runs"
+        elif debt.predicted_ns > self._longest_ns * PART:
+            why = f"predicted {duration(debt.predicted_ns)}"
+        elif debt.to_leave_out:
+            why = "the last found next to nothing"
+        if not why or not self._heap.tenure():
+            return False
+        debt.to_leave_out = max(debt.to_leave_out - 1, 0)
+        self._tenured += 1
+        self._promoted = True
+        now = self._heap.now()
+        self._middle.clear(now)
+        self._recent.clear(now)
+        self._decide(generation, f"tenured what was in generation {generation} and below: {why}")
+        return True
+
+    def _pause_of(self, generation: int, debt: Debt) -> int | None:
         """Collect. How long that took; None where it was not possible."""
-        if self._heap.collect(generation) < 0:
+        collected = self._heap.collect(generation)
+        if collected < 0:
             return None
         before, self._seen = self._seen, self._heap.tallies()
-        return self._seen[generation].pause_total_ns - before[generation].pause_total_ns
+        pause = self._seen[generation].pause_total_ns - before[generation].pause_total_ns
+        debt.learn(pause, collected)
+        return pause
 
     @property
     def _full_predicted_ns(self) -> int:
@@ -353,7 +409,7 @@ class Auto:
     def _growth_found(self) -> str:
         """What has grown enough for a full collection, in words; or ""."""
         grown = self._rss - self._rss_left
-        if grown >= max(self._rss_left * self._growth, LEAST_GROWTH_BYTES):
+        if grown >= max(self._rss_left * self._growth / 2, LEAST_GROWTH_BYTES):
             return f"the resident set grew {size(grown)}"
         least = LEAST_GROWTH_BYTES // BYTES_PER_OBJECT
         objects = self._grown_objects
@@ -440,5 +496,5 @@ def safety_net(max_pause_ns: int, rss: int | None = None) -> tuple[int, int, int
     """
     young = min(max(max_pause_ns // PART // SAFETY_NET_NS_PER_OBJECT, 10_000), 1_000_000)
     if rss is not None:
-        young = min(young, max(int(rss * GROWTH) // BYTES_PER_OBJECT, LEAST_YOUNG))
+        young = min(young, max(int(rss * YOUNG_SHARE) // BYTES_PER_OBJECT, LEAST_YOUNG))
     return young, 5, 10

@@ -78,9 +78,10 @@ def test_garbage_is_bounded(service: SimulatedService, phases: list[Phase]) -> N
 def test_no_generation_is_starved(service: SimulatedService, request: Request) -> None:
     measured = service.serve(Phase(2_000, request))
     # The dearest collection of generation 1 that may come up, within a quarter of 1 %.
-    assert measured.middle_since_ns <= LIMIT_NS / (BUDGET / PART) + 2 * NS
+    most = LIMIT_NS / (BUDGET / PART) + 2 * NS + 2 * measured.longest_ns[3]
+    assert measured.middle_since_ns <= most
     if measured.pauses_ns[1] > LIMIT_NS and service.time_ns > 120 * NS and service._tenures:
-        assert measured.pauses_ns[2]
+        assert service.auto.stats.tenured > 1
 
 
 LONG_LIVED = Request(kept=300, lives=1_000, die_cyclic=0.0)

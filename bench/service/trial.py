@@ -33,7 +33,12 @@ def environment(case: Case, mode: str, database: Path) -> dict[str, str]:
     """For the server. Settings of gcctl in our environment are not to be its settings."""
     setting = {"case": case._asdict(), "mode": mode, "database": str(database)}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GCCTL_")}
-    return {**kept, "PYTHONPATH": str(HERE), SETTING: json.dumps(setting)}
+    return {
+        **kept,
+        "GCCTL_IMPL": "c",  # or an error, where it is not built
+        "PYTHONPATH": str(HERE),
+        SETTING: json.dumps(setting),
+    }
 
 
 def seed(database: Path) -> None:
@@ -41,7 +46,11 @@ def seed(database: Path) -> None:
     command = [sys.executable, "-m", "service.shop.seed"]
     any_case = Case("seed", "", ASGI)
     done = subprocess.run(
-        command, env=environment(any_case, AUTOMATIC, database), capture_output=True, text=True
+        command,
+        env=environment(any_case, AUTOMATIC, database),
+        cwd=HERE,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         sys.exit(f"the database could not be filled:\n{done.stderr}")
@@ -76,6 +85,7 @@ def server(case: Case, env: dict[str, str], log: Path) -> Iterator[int]:
         process = subprocess.Popen(
             command(case, descriptor),
             env=env,
+            cwd=HERE,  # which gunicorn adds to sys.path: not where gcctl's sources are
             stdout=output,
             stderr=subprocess.STDOUT,
             pass_fds=[descriptor],
