@@ -292,6 +292,8 @@ cdef class Core:
         if phase == "start":
             if self.young_after != NEVER:
                 self.allocated_before += self._count()
+            if self.telling_external and count_at(info, "generation") == FULL:
+                self._tell("external_full", None)
             self.external_in_flight = self.requests_in_flight
             self.external_thread = me
             self.external_start_ns = self._now()

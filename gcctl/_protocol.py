@@ -134,13 +134,16 @@ class Snapshot(NamedTuple):
     last_minute: Window
 
 
-Kind = Literal["long_pause", "report", "recycle", "look", "full", "attend", "external"]
+Kind = Literal[
+    "long_pause", "report", "recycle", "look", "full", "attend", "external", "external_full"
+]
 Notify = Callable[[Kind, Event | None], object]
 """What a core calls at a boundary, outside any collection: when one has paused the process for
 longer than allowed (with the event), when a status report or advice to recycle is due, when it is
 time to look at memory and settings, when a concurrent full collection is due, and at every boundary
 while somebody attends to one. In a gc callback, and so in the middle of anything: when a collection
-of somebody else has ended (with the event). What it raises is a fault."""
+of somebody else has ended (with the event), and when a full one begins. What it raises is a fault.
+"""
 
 
 class Core(Protocol):

@@ -239,6 +239,8 @@ class Core:
             self._own_seen = True
         elif phase == "start":
             self._note_allocated()
+            if self._tell_external and info.get("generation") == FULL:
+                self._tell("external_full", None)
             self._external_in_flight = self._in_flight
             self._external_thread = get_ident()
             self._external_start_ns = self._now()

@@ -75,6 +75,9 @@ QUIET_NS: Final = 2 * 10**9
 YOUNG_AFTER: Final = 5_000
 """Net allocations after which generation 0 is collected at a boundary."""
 
+NEVER_BY_ITSELF: Final = 1_000_000_000
+"""The threshold of generation 2: no full collection but those that are asked for."""
+
 LEAST_YOUNG: Final = 5_000
 """The threshold of automatic GC is at least this."""
 
@@ -286,19 +289,19 @@ class Auto:
         """Automatic GC has collected: in the middle of anything, which is the only occasion in a
         program that marks no requests. Returns whether there is something to do for a deputy.
 
-        What a collection of generation 2 has left is tenured here and now, so that the next one
-        does not go through it again.
+        What a full collection has left is tenured, and what has come into generation 2 when going
+        through it would take too long.
         """
         if self._looking or generation < MIDDLE:  # the next look takes it in
             return False
         self._looking = True
         try:
             self._take_in()
-            if generation == OLD and self._full is None and self._heap.tenure():
-                self._tenured += 1
-                self._promoted = True
-                self._recent.kept_ns = 0
-                self._recent.clear(self._heap.now())
+            if generation == OLD:  # somebody has asked for it, and it went through everything
+                self._full_at_ns = self._heap.now()
+                self._net_left = self._net_objects
+            if generation == OLD or self._recent.predicted_ns >= self._longest_ns:
+                self._tenure_all()
             return self._full is not None or bool(self._why_wanted())
         finally:
             self._looking = False
@@ -371,15 +374,22 @@ class Auto:
             why = f"predicted {duration(debt.predicted_ns)}"
         elif debt.to_leave_out:
             why = "the last found next to nothing"
-        if not why or not self._heap.tenure():
+        if not why or not self._tenure_all():
             return False
         debt.to_leave_out = max(debt.to_leave_out - 1, 0)
+        self._decide(generation, f"tenured what was in generation {generation} and below: {why}")
+        return True
+
+    def _tenure_all(self) -> bool:
+        """Without going through it."""
+        if not self._heap.tenure():
+            return False
         self._tenured += 1
         self._promoted = True
         now = self._heap.now()
         self._middle.clear(now)
         self._recent.clear(now)
-        self._decide(generation, f"tenured what was in generation {generation} and below: {why}")
+        self._recent.kept_ns = 0
         return True
 
     def _pause_of(self, generation: int, debt: Debt) -> int | None:
@@ -497,4 +507,4 @@ def safety_net(max_pause_ns: int, rss: int | None = None) -> tuple[int, int, int
     young = min(max(max_pause_ns // PART // SAFETY_NET_NS_PER_OBJECT, 10_000), 1_000_000)
     if rss is not None:
         young = min(young, max(int(rss * YOUNG_SHARE) // BYTES_PER_OBJECT, LEAST_YOUNG))
-    return young, 5, 10
+    return young, 5, NEVER_BY_ITSELF

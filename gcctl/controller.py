@@ -323,6 +323,9 @@ class Controller:
         elif kind == "external":
             if self._adaptive is not None and event is not None:
                 self._adaptive.note_collection(event)
+        elif kind == "external_full":
+            if self._adaptive is not None:
+                self._adaptive.heap.tenured.give_back()
         elif event is not None:
             message = long_pause_message(event, self.config.max_pause_ns)
             self._alert("long_gc_pause", event.time_ns, message)

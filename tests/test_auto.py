@@ -156,11 +156,23 @@ class TestCollecting:
         dead = weakref.ref(node)
         gcctl.install(**OFTEN)
         del node
-        gc.collect()
+        gc.collect(1)
         assert dead() is not None
         serve_until(lambda: dead() is None)
         assert now().full_collections
         assert "full collection" in gcctl.report()
+
+    @NOT_TENURED
+    def test_an_explicit_collection_goes_through_tenured_objects_and_leaves_them_tenured(
+        self,
+    ) -> None:
+        node = Node()
+        dead = weakref.ref(node)
+        gcctl.install()
+        del node
+        gc.collect()
+        assert dead() is None
+        assert gc.get_freeze_count() > 1000
 
     @NOT_TENURED
     def test_also_where_full_collections_stop_the_world(self, impatient: None) -> None:
