@@ -285,36 +285,39 @@ cdef class Core:
         """Our entry in gc.callbacks. No lock, no exception: it runs in the middle of anything."""
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         cdef gcctl_event event
-        cdef int64_t generation
         if self.own_thread == me:
             self.own_seen = True
             return
         if phase == "start":
             if self.young_after != NEVER:
                 self.allocated_before += self._count()
-            if self.telling_external and count_at(info, "generation") == FULL:
-                self._tell("external_full", None)
             self.external_in_flight = self.requests_in_flight
             self.external_thread = me
+            if self.telling_external and count_at(info, "generation") == FULL:
+                self._tell("external_full", None)
             self.external_start_ns = self._now()
         elif self.external_thread != 0:
             event.pause_ns = self._now() - self.external_start_ns
+            self._note_external(&event, info)
+            # The last thing done: another thread must not take the collector for free before it is.
             self.external_thread = 0
-            if not self.external:
-                return
-            event.time_ns = self.external_start_ns
-            # All callbacks share this dict, and may have put anything into it.
-            event.collected = count_at(info, "collected")
-            generation = count_at(info, "generation")
-            if event.collected < 0 or not 0 <= generation < GCCTL_GENERATIONS:
-                return
-            event.generation = <int>generation
-            event.reason = GCCTL_REASON_EXTERNAL
-            event.in_flight = self.external_in_flight
-            self._record(&event)
-            self._note_long_pause(&event)
-            if self.telling_external:
-                self._tell("external", event_as_tuple(&event))
+
+    cdef int _note_external(self, gcctl_event *event, dict info) except -1:
+        # All callbacks share this dict, and may have put anything into it.
+        cdef int64_t collected = count_at(info, "collected")
+        cdef int64_t generation = count_at(info, "generation")
+        if not self.external or collected < 0 or not 0 <= generation < GCCTL_GENERATIONS:
+            return 0
+        event.time_ns = self.external_start_ns
+        event.collected = collected
+        event.generation = <int>generation
+        event.reason = GCCTL_REASON_EXTERNAL
+        event.in_flight = self.external_in_flight
+        self._record(event)
+        self._note_long_pause(event)
+        if self.telling_external:
+            self._tell("external", event_as_tuple(event))
+        return 0
 
     cdef int _activate(self) except -1:
         self.active = True

@@ -239,10 +239,11 @@ class Core:
             self._own_seen = True
         elif phase == "start":
             self._note_allocated()
-            if self._tell_external and info.get("generation") == FULL:
-                self._tell("external_full", None)
             self._external_in_flight = self._in_flight
             self._external_thread = get_ident()
+            generation = info.get("generation")
+            if self._tell_external and type(generation) is int and generation == FULL:
+                self._tell("external_full", None)
             self._external_start_ns = self._now()
         elif self._external_thread:
             self._record_external(self._now() - self._external_start_ns, info)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+import threading
 from collections.abc import Callable
 
 from gcctl._protocol import Core, Event
@@ -26,9 +28,19 @@ class Adaptive:
         self._watch = watch
         self._rss = rss
         stop = config.full_collection == "stop"
-        self.heap = ProcessHeap(core, stop=stop, on_freeze=watch.changed_by_us)
+        self.heap = ProcessHeap(
+            core,
+            stop=stop,
+            before_freeze=self._before_freeze,
+            after_freeze=watch.changed_by_us,
+            on_relief=self.stand_by,
+        )
+        self._ended = False
         self._auto = Auto(self.heap, config.max_pause_ns, config.gc_budget, rss())
         self._deputy = Deputy(self._act, core.boundaries)
+
+    def start(self) -> None:
+        self._auto.begin(self._rss())
 
     @property
     def stats(self) -> AutoStats:
@@ -36,39 +48,67 @@ class Adaptive:
 
     def look(self, rss: int) -> None:
         """At a boundary."""
+        if self._ended:
+            return
         try:
-            self._look_for_frozen()
+            self.heap.repair()
             self._adjust_thresholds(safety_net(self._config.max_pause_ns))
             self._auto.look(rss)
         finally:
+            self.stand_by()
+
+    def stand_by(self) -> None:
+        """Act when the next boundary does not come."""
+        if not self._ended:
             self._deputy.stand_by()
+
+    def note_full_begins(self) -> None:
+        """In the gc callback of a full collection of somebody else."""
+        (young, _, old), thresholds = gc.get_count(), gc.get_threshold()
+        automatic = young > thresholds[0] and old > thresholds[2]
+        if not self._ended and not automatic:
+            self.heap.thaw()
 
     def note_collection(self, event: Event) -> None:
         """In the gc callback of a collection of somebody else, most likely automatic."""
+        if self._ended:
+            return
         if event.generation and not self._core.boundaries():
             self._adjust_thresholds(safety_net(self._config.max_pause_ns, self._rss()))
         if self._auto.automatic(event.generation):
-            self._deputy.stand_by()
+            self.stand_by()
 
     def before_fork(self) -> None:
         """Python warns of forks in a process with several threads."""
         self._deputy.stop()
+        self._before_freeze()
+        self._watch.changed_by_us()
 
     def after_fork(self) -> None:
         self._deputy.after_fork()
+        self.heap.after_fork()
         self._auto.begin(self._rss())
 
     def stop(self) -> None:
         """Do nothing more."""
+        self._ended = True
         self._deputy.stop()
 
     def end(self) -> str:
         """Give back what is tenured. Returns why that cannot be, or ""."""
-        self._deputy.stop()
-        self._look_for_frozen()
+        self.stop()
+        self._before_freeze()
+        self._watch.changed_by_us()
         return "" if self.heap.tenured.end() else "objects stay frozen: somebody else froze some"
 
-    def _look_for_frozen(self) -> None:
+    def _would_be_foreign(self) -> bool:
+        """Are finalizers not to run in the deputy's thread? What belongs to an event loop is not
+        made for other threads than its own, where the program has no others."""
+        marks_requests = self._core.boundaries() > 0
+        return marks_requests and "asyncio" in sys.modules and threading.active_count() == 1
+
+    def _before_freeze(self) -> None:
+        self._watch.expect_change()
         if self._watch.frozen_by_others:
             self.heap.tenured.share()
 
@@ -76,11 +116,17 @@ class Adaptive:
         now = gc.get_threshold()
         if self._config.thresholds is not None or abs(wanted[0] - now[0]) * 4 <= now[0]:
             return
-        if self._rollback.adjust(wanted):
+        self._watch.expect_change()
+        try:
+            self._rollback.adjust(wanted)
+        finally:
             self._watch.changed_by_us()
 
     def _act(self) -> float | None:
         """As a boundary would, while none comes. Returns seconds, as `Deputy` wants them."""
+        if self._ended or self._would_be_foreign():
+            return None
+        self.heap.repair()
         if concurrent.running is not None:
             concurrent.attend()
         owed = self._auto.look(self._rss(), boundary=False)

@@ -79,7 +79,8 @@ NEVER_BY_ITSELF: Final = 1_000_000_000
 """The threshold of generation 2: no full collection but those that are asked for."""
 
 LEAST_YOUNG: Final = 5_000
-"""The threshold of automatic GC is at least this."""
+MOST_YOUNG: Final = 10_000
+"""The threshold of automatic GC is from here to there: objects can be large."""
 
 NS_PER_BYTE: Final = 2.0
 """What a full collection is taken to cost as long as none was measured, per byte of the resident
@@ -123,6 +124,15 @@ class Heap(Protocol):
     def allocated(self) -> int: ...
 
     def in_flight(self) -> int: ...
+
+    def boundaries(self) -> int: ...
+
+    def full_runs(self) -> bool:
+        """Does a concurrent full collection run, whoever began it?"""
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether full collections are, as a rule."""
 
     def collect(self, generation: int) -> int:
         """Returns the unreachable objects found, -1 where another collection prevents it."""
@@ -209,13 +219,21 @@ class Auto:
     """The policy of one process. All of its state is a few numbers."""
 
     def __init__(self, heap: Heap, max_pause_ns: int, budget: float, rss: int) -> None:
+        """`begin` is to be called before anything else."""
         self._heap = heap
         self._budget = budget
         self._longest_ns = max_pause_ns // PART
-        self.begin(rss)
+        self._reset(rss)
 
     def begin(self, rss: int) -> None:
         """With clean counters: at the start, and in a forked child."""
+        self._reset(rss)
+        if self._heap.tenure():
+            self._tenured = 1
+        else:  # what is there has to be gone through whenever generation 2 is collected
+            self._recent.kept_ns = int(rss * NS_PER_BYTE)
+
+    def _reset(self, rss: int) -> None:
         now = self._heap.now()
         self._seen = self._heap.tallies()
         self._middle = Debt(now)
@@ -223,7 +241,8 @@ class Auto:
         self._full: Full | None = None
         self._full_at_ns = now  # the end of the last one
         self._full_cost_ns = 0  # of the last one; 0: none was measured yet
-        self._rss = self._rss_left = rss
+        self._guess_ns = int(rss * NS_PER_BYTE)  # of what one costs, while none was measured
+        self._rss = self._rss_left = self._rss_young = rss
         self._objects_left = rss // BYTES_PER_OBJECT  # by the last one; at first a guess
         self._net_left = 0
         self._growth = GROWTH
@@ -234,10 +253,6 @@ class Auto:
         self._paused_ns = 0  # by the beginning of the one that runs
         self._tenured = self._fulls = 0
         self._decisions: dict[int | None, Decision] = {}
-        if self._heap.tenure():
-            self._tenured = 1
-        else:  # what is there has to be gone through whenever generation 2 is collected
-            self._recent.kept_ns = int(rss * NS_PER_BYTE)
 
     @property
     def stats(self) -> AutoStats:
@@ -269,21 +284,27 @@ class Auto:
             self._looking = False
 
     def _look(self, rss: int, boundary: bool) -> bool:
-        idle = not boundary and not self._heap.in_flight()
+        # A program that marks no requests is not idle because none is in flight.
+        idle = not boundary and self._heap.boundaries() > 0 and not self._heap.in_flight()
         self._rss = rss
         self._rss_left = min(self._rss_left, rss)
-        if not self._take_in() and (boundary or idle):
+        grown = rss - self._rss_young > max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES)
+        if (not self._take_in() and (boundary or idle)) or grown:
             self._heap.collect(YOUNG)
             self._take_in()
-        running = self._watch_full()
+            self._rss_young = rss
+        self._rss_young = min(self._rss_young, rss)
+        running = self._watch_full() or self._heap.full_runs()
         why = "" if running else self._why_full()
         if why:
             self._begin_full(why)
-        elif self._is_due(OLD, self._recent, idle):
-            self._collect_recent(running)
+        elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running):
+            pass  # and no other at the same boundary
         elif self._is_due(MIDDLE, self._middle, idle):
             self._collect_middle(running)
-        return bool(running or self._middle.owed_ns or self._recent.owed_ns or self._growth_found())
+        in_flight = not boundary and self._heap.in_flight()
+        owed = self._middle.owed_ns or self._recent.owed_ns or self._growth_found()
+        return bool(running or owed or in_flight)
 
     def automatic(self, generation: int) -> bool:
         """Automatic GC has collected: in the middle of anything, which is the only occasion in a
@@ -347,15 +368,16 @@ class Auto:
             self._recent.owed_ns += pause
             self._decide(MIDDLE, f"collected generation 1: {_foretold(predicted, pause)}")
 
-    def _collect_recent(self, running: bool) -> None:
-        predicted = self._recent.predicted_ns
+    def _collect_recent(self, running: bool) -> bool:
+        """False where nothing was done."""
+        predicted, tenured_before = self._recent.predicted_ns, self._tenured
         if self._is_left_out(OLD, self._recent, running):
-            return
+            return self._tenured > tenured_before
         if running:  # it would make that void
-            return
+            return False
         pause = self._pause_of(OLD, self._recent)
         if pause is None:
-            return
+            return False
         tenured = self._heap.tenure()
         self._tenured += tenured
         self._promoted = True
@@ -364,6 +386,7 @@ class Auto:
         self._recent.settle(now, pause, kept=not tenured)
         done = "collected generation 2" + (" and tenured what it left" if tenured else "")
         self._decide(OLD, f"{done}: {_foretold(predicted, pause)}")
+        return True
 
     def _is_left_out(self, generation: int, debt: Debt, running: bool) -> bool:
         """Tenure what is there as it is, rather than go through it, where that is better."""
@@ -374,8 +397,12 @@ class Auto:
             why = f"predicted {duration(debt.predicted_ns)}"
         elif debt.to_leave_out:
             why = "the last found next to nothing"
-        if not why or not self._tenure_all():
+        if not why:
             return False
+        if not self._tenure_all():
+            # Then it is for the full collection, where that does not stop the process either.
+            too_long = debt.predicted_ns > self._longest_ns * PART
+            return generation == OLD and too_long and self._heap.concurrent
         debt.to_leave_out = max(debt.to_leave_out - 1, 0)
         self._decide(generation, f"tenured what was in generation {generation} and below: {why}")
         return True
@@ -404,7 +431,7 @@ class Auto:
 
     @property
     def _full_predicted_ns(self) -> int:
-        return self._full_cost_ns or int(self._rss * NS_PER_BYTE)
+        return self._full_cost_ns or self._guess_ns
 
     @property
     def _net_objects(self) -> int:
@@ -440,10 +467,12 @@ class Auto:
     def _why_wanted(self) -> str:
         cost = self._full_predicted_ns
         elapsed = self._heap.now() - self._full_at_ns
-        grown = self._growth_found()
-        if grown and self._fits(cost, elapsed, EVIDENCE):
-            return f"{grown} since the last, {duration(elapsed)} ago"
         patience = 1 << self._back_off
+        grown = self._growth_found()
+        # Memory is bounded before time is.
+        fast = self._rss - self._rss_left >= max(self._rss_left * self._growth, LEAST_GROWTH_BYTES)
+        if grown and (fast or self._fits(cost, elapsed, EVIDENCE / patience)):
+            return f"{grown} since the last, {duration(elapsed)} ago"
         affordable = self._fits(cost * patience, elapsed, 1 / 2)
         if self._promoted and affordable and elapsed >= ROUTINE_NS * patience:
             return f"none was made for {duration(elapsed)}"
@@ -472,6 +501,7 @@ class Auto:
         run = full.measured
         cost = self._paused_ns + run.sweep_total_ns + run.child_cpu_ns
         if full.outcome.startswith("void"):
+            self._promoted = True
             self._full_cost_ns = max(cost, self._full_cost_ns)
         else:
             self._full_cost_ns = cost
@@ -504,7 +534,7 @@ def safety_net(max_pause_ns: int, rss: int | None = None) -> tuple[int, int, int
     In a program that marks no requests they are all there is. What is garbage may then be a
     twentieth of the resident set `rss`.
     """
-    young = min(max(max_pause_ns // PART // SAFETY_NET_NS_PER_OBJECT, 10_000), 1_000_000)
+    young = min(max(max_pause_ns // PART // SAFETY_NET_NS_PER_OBJECT, LEAST_YOUNG), MOST_YOUNG)
     if rss is not None:
         young = min(young, max(int(rss * YOUNG_SHARE) // BYTES_PER_OBJECT, LEAST_YOUNG))
     return young, 5, NEVER_BY_ITSELF

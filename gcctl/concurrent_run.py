@@ -329,7 +329,7 @@ class ConcurrentCollection:
         collected = self._owner.stop_the_world(reason)
         self._run = self._run._replace(objects_collected=max(collected, 0))
         self._ending = True
-        self._outcome = f"fallback: {why}"
+        self._outcome = f"fallback: {why}" if collected >= 0 else f"void: {BUSY}"
         return collected >= 0
 
     def _after_fork(self) -> None:

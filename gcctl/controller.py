@@ -190,6 +190,7 @@ class Controller:
             self._watch = watch = Watch(self._core.attached, self._core.collecting)
             if adaptive:
                 self._adaptive = Adaptive(config, self._core, self._rollback, watch, self._rss)
+                self._adaptive.start()
         if config.memory_limit is not None:
             groups = MemoryGroups()
             self._pressure = Pressure(
@@ -266,12 +267,12 @@ class Controller:
         concurrent.uninstalled()
         if not self._core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
-        for drift in self._rollback.undo():
-            self._notes.append(f"gc settings left as they are: {drift}")
         if self._adaptive is not None:
             left = self._adaptive.end()
             self._notes += [left] if left else []
             self._adaptive = None
+        for drift in self._rollback.undo():
+            self._notes.append(f"gc settings left as they are: {drift}")
         if self._pressure is not None:
             self._pressure.close()
         self._memory.close()
@@ -288,6 +289,10 @@ class Controller:
     def _before_fork(self) -> None:
         if self._adaptive is not None:
             self._adaptive.before_fork()
+
+    def _after_fork_in_parent(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.stand_by()
 
     def _after_fork(self) -> None:
         self._monitor.after_fork(self._core.now())
@@ -325,7 +330,7 @@ class Controller:
                 self._adaptive.note_collection(event)
         elif kind == "external_full":
             if self._adaptive is not None:
-                self._adaptive.heap.tenured.give_back()
+                self._adaptive.note_full_begins()
         elif event is not None:
             message = long_pause_message(event, self.config.max_pause_ns)
             self._alert("long_gc_pause", event.time_ns, message)

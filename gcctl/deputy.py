@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import signal
 import time
 from collections.abc import Callable
 from typing import Final
@@ -68,8 +67,6 @@ class Deputy:
         self._threads = {}
 
     def _run(self, wake: _thread.LockType) -> None:
-        if hasattr(signal, "pthread_sigmask"):  # handlers run in the main thread, as they would
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._threads[wake] = _thread.get_ident()
         pause: float | None = INTERVAL_SECONDS
         seen = self._boundaries()

@@ -17,6 +17,10 @@ SCHEDULED: Final = REASONS.index("scheduled")
 PRESSURE: Final = REASONS.index("pressure")
 DID_NOT_RUN: Final = -1
 
+PATIENCE: Final = 2
+"""Times that memory may be found over its limit while a concurrent collection runs for that; then
+the world is stopped."""
+
 
 class Stopped(NamedTuple):
     """A full collection that stopped the world because that is what was asked for."""
@@ -28,29 +32,61 @@ class Stopped(NamedTuple):
 class ProcessHeap:
     """Collections through the core, and full ones of tenured objects too."""
 
-    def __init__(self, core: Core, *, stop: bool, on_freeze: Callable[[], None]) -> None:
-        """`stop`: full collections are never to be concurrent. `on_freeze` is told of each call of
-        `gc.freeze()`."""
+    def __init__(
+        self,
+        core: Core,
+        *,
+        stop: bool,
+        before_freeze: Callable[[], None],
+        after_freeze: Callable[[], None],
+        on_relief: Callable[[], None],
+    ) -> None:
+        """`stop`: full collections are never to be concurrent. The others are called around each
+        call of `gc.freeze()`, and when a concurrent collection for memory pressure runs."""
         self.tenured = Tenure()
+        self.concurrent = not stop and not concurrent.missing
+        self.boundaries = core.boundaries
         self.now = core.now
         self.tallies = core.tallies
         self.allocated = core.allocated
         self.in_flight = core.in_flight
         self._core = core
         self._stop = stop
-        self._on_freeze = on_freeze
+        self._before_freeze = before_freeze
+        self._after_freeze = after_freeze
+        self._asked = 0
+        self._on_relief = on_relief
+        self._thawed = False  # for a collection that somebody has asked for
         self._relief: ConcurrentCollection | None = None
 
     def collect(self, generation: int) -> int:
         if COLLECTOR == "free-threaded":  # each of them would be a full one
-            return DID_NOT_RUN
+            return 0
         return self._core.collect(generation, SCHEDULED)
 
     def tenure(self) -> bool:
-        kept = self.tenured.keep()
-        if kept:
-            self._on_freeze()
-        return kept
+        self._thawed = False
+        self._before_freeze()
+        try:
+            return self.tenured.keep()
+        finally:
+            self._after_freeze()
+
+    def thaw(self) -> None:
+        """For a full collection of somebody else, that begins now."""
+        self._thawed = self.tenured.ours
+        self.tenured.give_back()
+
+    def repair(self) -> None:
+        """Tenure again what was thawed, where the end of that collection went unseen."""
+        if self._thawed and not self._core.collecting():
+            self.tenure()
+
+    def full_runs(self) -> bool:
+        return concurrent.running is not None
+
+    def after_fork(self) -> None:
+        self._relief = None
 
     def begin_full(self) -> Full:
         if not self._stop:
@@ -79,9 +115,18 @@ class ProcessHeap:
         if self._stop:
             return self.stop_the_world(PRESSURE)
         relief, self._relief = self._relief, None
-        if relief is None:
+        if relief is not None and relief.outcome is None:
+            self._asked += 1
+            if self._asked > PATIENCE:
+                return self.stop_the_world(PRESSURE)
+            concurrent.attend()
+        if relief is None or (relief.outcome or "").startswith("void"):
+            self._asked = 0
             relief = concurrent.start(PRESSURE)
         if relief.outcome is None:
+            self._on_relief()
             self._relief = relief
+            return DID_NOT_RUN
+        if relief.outcome.startswith("void"):
             return DID_NOT_RUN
         return relief.measured.objects_collected

@@ -21,11 +21,12 @@ than most sections."""
 class Section:
     """One time that a `hold` was entered."""
 
-    __slots__ = ("ends_at",)
+    __slots__ = ("ends_at", "holds_core")
 
     def __init__(self, ends_at: float) -> None:
         self.ends_at = ends_at
         """Of `time.monotonic()`."""
+        self.holds_core = False
 
 
 class Holding:
@@ -37,12 +38,17 @@ class Holding:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._sections: dict[Section, None] = {}
+        self._ends_at = 0.0  # of the first of those that overlap: no later is anything held
         self._minder: object = None  # the thread that minds deadlines, or None
 
     def enter(self, section: Section) -> None:
-        self._sections[section] = None
+        """`leave` undoes it, also where it was interrupted."""
         self._core.hold()
+        section.holds_core = True  # one step with the end of that call
         automatic_gc.hold(section)
+        if not self._sections:
+            self._ends_at = section.ends_at
+        self._sections[section] = None  # from here on its deadline counts
         if self._minder is None:
             self._minder = mine = object()
             try:
@@ -51,13 +57,18 @@ class Holding:
                 self._minder = None
 
     def leave(self, section: Section) -> None:
-        """Does nothing for one whose deadline has passed."""
-        if self._sections.pop(section, self) is not self:
+        """Does nothing for one whose deadline has passed. May be asked again where it was
+        interrupted."""
+        if section.holds_core:
+            section.holds_core = False
             self._core.release()
-            automatic_gc.release(section)
+        automatic_gc.release(section)
+        self._sections.pop(section, None)
 
     def after_fork(self) -> None:
         """In the child, where nobody holds anything."""
+        for section in self._sections:
+            section.holds_core = False
         self._sections = {}
         self._minder = None
 
@@ -67,7 +78,7 @@ class Holding:
             now = time.monotonic()
             sections = list(self._sections)
             for section in sections:
-                if section.ends_at <= now:
+                if min(section.ends_at, self._ends_at) <= now:
                     self.leave(section)
             if sections:
                 idle_since = now
@@ -77,6 +88,7 @@ class Holding:
                     return
                 self._minder = mine
             ends_at = min((section.ends_at for section in sections), default=now + LINGER_SECONDS)
+            ends_at = min(ends_at, self._ends_at) if sections else ends_at
             # A section that begins meanwhile may end sooner than those that are there.
             time.sleep(min(max(ends_at - now, 0.001), 0.01))
 
@@ -92,7 +104,8 @@ class hold:
     """`with gcctl.hold():` around a section that no collection is to stop, in any thread.
 
     Boundaries owe their collections, and automatic GC is held off, until the section ends or its
-    `deadline` ("10ms", or seconds as a number) has passed, so that memory stays bounded. Explicit
+    `deadline` ("10ms", or seconds as a number) has passed, so that memory stays bounded. Of
+    sections that overlap, all end with the deadline of the one that began first. Explicit
     calls of `gc.collect()` still collect. It acts with or without `install()`, may be entered
     again while entered, and shared between threads. Raises ConfigError for a deadline that is not
     from 1 ns to 1 h.
@@ -107,8 +120,13 @@ class hold:
     def __enter__(self) -> hold:
         section = Section(time.monotonic() + self._deadline)
         self._sections.append(section)
-        if not disabled():
+        if disabled():
+            return self
+        try:
             holding.enter(section)
+        except BaseException:  # a signal handler's: there will be no __exit__
+            holding.leave(self._sections.pop())
+            raise
         return self
 
     def __exit__(

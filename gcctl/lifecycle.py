@@ -46,7 +46,7 @@ def install(
 ) -> Controller:
     """Take over this process's garbage collection.
 
-    `policy` is the name of a preset (None: the config's, else "production"); `config` a Config, a
+    `policy` is the name of a preset (None: the config's, else "auto"); `config` a Config, a
     mapping or the path of a TOML file; `overrides` are fields of Config. Arguments beat environment
     variables, which beat the file, which beats the preset.
 
@@ -221,7 +221,7 @@ def _hook_into_process() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork,
-            after_in_parent=_fork_guard.after_in_parent,
+            after_in_parent=_after_fork_in_parent,
             after_in_child=_after_fork_in_child,
         )
 
@@ -240,6 +240,13 @@ def _before_fork() -> None:
     if controller is not None:
         controller._before_fork()
     _fork_guard.before()
+
+
+def _after_fork_in_parent() -> None:
+    _fork_guard.after_in_parent()
+    controller = _installed
+    if controller is not None:
+        controller._after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:

@@ -177,7 +177,7 @@ _AUTO = replace(
     _PRODUCTION,
     policy="auto",
     summary=(
-        "Collects after requests, what and when by measured pauses and memory, within gc_budget "
+        "Collects after requests, by measured pauses and memory, steered by gc_budget "
         "and max_pause; full collections beside the process; automatic GC only as a safety net."
     ),
     gen0_every=None,

@@ -137,14 +137,23 @@ class Watch:
         self._collecting = collecting
         self._list = gc.callbacks
         self.frozen_by_others = False
+        self._ours_coming = False
         self._seen: _Sight | None = self._look()
 
     def end(self) -> None:
         """gcctl puts things back from here on; who is in the middle of a look finds nothing."""
         self._seen = None
 
+    def expect_change(self) -> None:
+        """gcctl itself is about to call gc.freeze() or gc.set_threshold()."""
+        seen = self._seen
+        if seen is not None and self._look().frozen_since(seen):
+            self.frozen_by_others = True
+        self._ours_coming = True
+
     def changed_by_us(self) -> None:
-        """gcctl itself has called gc.freeze() or gc.set_threshold() just now."""
+        """It has."""
+        self._ours_coming = False
         seen = self._seen
         if seen is not None:
             counts, collections = _counters()
@@ -154,7 +163,7 @@ class Watch:
     def changes(self) -> tuple[str, ...]:
         """What has changed since the last call, in words; each change is told once."""
         # One that runs has zeroed CPython's counts and is not among its collections yet.
-        if self._collecting():
+        if self._collecting() or self._ours_coming:
             return ()
         before = automatic_gc.changes
         seen, found = self._seen, self._look()

@@ -46,6 +46,7 @@ class Tenure:
 
     def end(self) -> bool:
         """Give everything back; False where that cannot be."""
+        self.possible = False  # for whoever is in the middle of a look
         if self.ours and self.shared:
             return False
         self.give_back()

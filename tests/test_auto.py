@@ -7,11 +7,13 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -24,7 +26,7 @@ from gcctl.collectors import COLLECTOR
 from gcctl.tenure import OF_THE_INTERPRETER
 
 NOT_TENURED = pytest.mark.skipif(COLLECTOR == "free-threaded", reason="nothing is tenured there")
-OFTEN = {"check_interval": "1ms"}
+OFTEN: dict[str, Any] = {"check_interval": "1ms", "gc_budget": 1.0}
 
 
 class Node:
@@ -83,7 +85,8 @@ class TestInstalling:
         with gcctl.install(max_pause="10ms"):
             assert gc.isenabled()
             assert gc.get_threshold()[0] > before[1][0]
-            serve_until(lambda: gc.get_threshold()[0] > 40_000)
+            gcctl.tick()
+            serve_until(lambda: gc.get_threshold()[0] > before[1][0])
         assert (gc.isenabled(), gc.get_threshold()) == before
 
     def test_thresholds_that_are_given_stay(self) -> None:
@@ -198,30 +201,53 @@ class TestCollecting:
         serve_until(lambda: dead() is None)
 
 
+@pytest.fixture
+def another_thread() -> Iterator[None]:
+    """The program has one, so that finalizers may run in any."""
+    leave = threading.Event()
+    thread = threading.Thread(target=leave.wait)
+    thread.start()
+    yield
+    leave.set()
+    thread.join()
+
+
 class TestWithoutBoundaries:
-    def test_at_idle_everything_owed_is_collected(self) -> None:
+    def test_finalizers_of_an_event_loop_run_in_its_thread(self) -> None:
+        program = """
+import asyncio, gcctl, threading, time
+class Node:
+    def __init__(self): self.me = self
+    def __del__(self): print(threading.current_thread() is threading.main_thread())
+gcctl.install(check_interval="1ms")
+for _ in range(3):
+    time.sleep(0.01)
+    gcctl.tick()
+Node()
+time.sleep(0.5)
+gcctl.tick()
+"""
+        command = [sys.executable, "-Ic", program]
+        assert subprocess.run(command, capture_output=True, text=True).stdout == "True\n"
+
+    def test_at_idle_everything_owed_is_collected(self, another_thread: None) -> None:
         gcctl.install(**OFTEN)
-        node = Node()
-        dead = weakref.ref(node)
-        core.collect(0, 0)
         serve_until(lambda: gcctl.stats().collections > 1)
-        del node
-        time.sleep(0.002)
-        gcctl.tick()
+        dead = cycle()
         wait_until(lambda: dead() is None)
 
     def test_the_thread_ends_when_nothing_is_owed(self) -> None:
         before = native_threads()
         gcctl.install(**OFTEN)
         serve_until(lambda: gcctl.stats().collections > 1)
-        wait_until(lambda: native_threads() == before)
+        wait_until(lambda: native_threads() <= before)
 
     def test_uninstalling_ends_the_thread(self) -> None:
         before = native_threads()
         gcctl.install(**OFTEN)
         serve_until(lambda: gcctl.stats().collections > 1)
         gcctl.uninstall()
-        wait_until(lambda: native_threads() == before)  # the system is a little behind
+        wait_until(lambda: native_threads() <= before)  # the system is a little behind
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     def test_python_does_not_warn_of_a_fork(self) -> None:
@@ -234,7 +260,9 @@ class TestWithoutBoundaries:
                 os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
 
-    def test_in_a_request_without_end_older_garbage_goes(self, impatient: None) -> None:
+    def test_in_a_request_without_end_older_garbage_goes(
+        self, impatient: None, another_thread: None
+    ) -> None:
         gcctl.install(**OFTEN)
         node = Node()
         dead = weakref.ref(node)

@@ -42,7 +42,7 @@ def test_child_starts_with_clean_counters_and_goes_on_collecting() -> None:
 
 
 def test_child_can_roll_back_by_itself() -> None:
-    gcctl.install()
+    gcctl.install("production")
 
     def child() -> object:
         gcctl.uninstall()
@@ -53,7 +53,7 @@ def test_child_can_roll_back_by_itself() -> None:
 
 
 def test_child_forked_inside_a_request_leaves_it_without_a_boundary() -> None:
-    gcctl.install()
+    gcctl.install("production")
 
     def child() -> object:
         gcctl.request().__exit__(None, None, None)
@@ -78,7 +78,9 @@ def test_child_can_install_where_the_parent_holds_the_lock() -> None:
                 gate.acquire()
 
     gate = threading.Lock()
-    gcctl.install(max_pause="1h")  # the log of another thread may be locked in the child
+    gcctl.install(
+        "production", max_pause="1h"
+    )  # the log of another thread may be locked in the child
     Blocking()
 
     def child() -> object:
@@ -134,7 +136,7 @@ def test_a_finalizer_that_forks_does_not_wait_for_itself() -> None:
             if not answers:
                 answers.append(in_child(lambda: "forked"))
 
-    gcctl.install()
+    gcctl.install("production")
     with gcctl.request():
         Forking()
     assert answers == ["'forked'"]
@@ -158,7 +160,7 @@ def test_a_fork_is_not_held_up_when_the_end_of_a_collection_was_hidden() -> None
 
 
 def test_fork_without_install_is_untouched() -> None:
-    gcctl.install()
+    gcctl.install("production")
     gcctl.uninstall()
     assert in_child(collector_works) == "True"
 
@@ -170,7 +172,7 @@ def test_in_flight_starts_at_zero_where_gcctl_was_never_installed(tmp_path: Path
         with gcctl.request():
             pid = os.fork()
             if not pid:
-                gcctl.install()
+                gcctl.install("production")
                 print(gcctl.stats().in_flight, flush=True)
                 os._exit(0)
             os.waitpid(pid, 0)

@@ -65,10 +65,17 @@ class TestWithout:
     def test_after_the_deadline_automatic_gc_is_back(self) -> None:
         with gcctl.hold("1ms"):
             wait_until(gc.isenabled)
-            with gcctl.hold(LONG):
-                assert not gc.isenabled()
-            assert gc.isenabled()
+        with gcctl.hold(LONG):
+            assert not gc.isenabled()
         assert gc.isenabled()
+
+    def test_sections_that_overlap_end_with_the_deadline_of_the_first(self) -> None:
+        first = gcctl.hold("50ms")
+        first.__enter__()
+        with gcctl.hold(LONG):
+            first.__exit__(None, None, None)
+            assert not gc.isenabled()
+            wait_until(gc.isenabled)
 
     def test_one_that_ends_sooner_than_those_before_it(self) -> None:
         with gcctl.hold(LONG), gcctl.hold("1ms") as short:

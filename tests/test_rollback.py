@@ -66,7 +66,7 @@ class TestDrift:
         gc.set_threshold(*thresholds)
 
     def test_enabling_meanwhile_ends_as_found(self, caplog: pytest.LogCaptureFixture) -> None:
-        gcctl.install()
+        gcctl.install("production")
         gc.enable()
         with gcctl.request():
             pass
@@ -78,7 +78,7 @@ class TestDrift:
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         gc.disable()
-        gcctl.install()
+        gcctl.install("production")
         gc.enable()
         gcctl.uninstall()
         assert gc.isenabled()
@@ -88,7 +88,7 @@ class TestDrift:
         def callback(phase: str, info: dict[str, int]) -> None:
             pass
 
-        gcctl.install()
+        gcctl.install("production")
         gc.callbacks.append(callback)
         gcctl.tick()
         gcctl.uninstall()
@@ -99,7 +99,7 @@ class TestDrift:
             """
             import gc, gcctl
             gc.freeze()
-            gcctl.install()
+            gcctl.install("production")
             for _ in range(200):
                 with gcctl.request(): pass
             gcctl.uninstall()
@@ -121,7 +121,7 @@ class TestInterruption:
         monkeypatch.undo()
         assert gc.isenabled()
         assert gcctl.stats() == gcctl.Stats()
-        with gcctl.install():
+        with gcctl.install("production"):
             pass
 
     def test_a_setting_that_does_not_take_is_an_error_after_all_others_are_back(
@@ -177,7 +177,7 @@ class TestInterruption:
             monkeypatch.undo()
             raise KeyboardInterrupt
 
-        controller = gcctl.install()
+        controller = gcctl.install("production")
         for _ in range(7):
             gcctl.tick()
         monkeypatch.setattr(Rollback, "undo", undo)
@@ -194,7 +194,7 @@ class TestInterruption:
         def broken(*args: object, **kwargs: object) -> None:
             raise RuntimeError("broken")
 
-        controller = gcctl.install()
+        controller = gcctl.install("production")
         monkeypatch.setattr(logging.Logger, "info", broken)
         gcctl.uninstall()
         monkeypatch.undo()
@@ -214,7 +214,7 @@ class TestInterruption:
                     refused.append(str(error))
 
         refused: list[str] = []
-        gcctl.install()
+        gcctl.install("production")
         Stubborn()
         gcctl.uninstall()
         assert refused
@@ -231,7 +231,7 @@ class TestInterruption:
                 gcctl.uninstall()
                 gcctl.install("instagram")
 
-        gcctl.install()
+        gcctl.install("production")
         with gcctl.request():
             Reloading()
         assert gcctl.stats().policy == "instagram"
@@ -249,12 +249,12 @@ class TestInterruption:
             def reload(*args):
                 try:
                     gcctl.uninstall()
-                    gcctl.install()
+                    gcctl.install("production")
                 except gcctl.GcctlError:  # in the middle of the other one
                     pass
 
             signal.signal(signal.SIGHUP, reload)
-            gcctl.install()
+            gcctl.install("production")
             me, pid = os.getpid(), os.fork()
             if not pid:
                 for _ in range(200):
@@ -268,7 +268,7 @@ class TestInterruption:
                     with gcctl.request():
                         pass
                     gcctl.uninstall()
-                    gcctl.install()
+                    gcctl.install("production")
                 except gcctl.GcctlError:
                     pass
             gcctl.uninstall()
@@ -334,7 +334,7 @@ class TestAtExit:
             atexit.register(lambda: print(gc.isenabled(), flush=True))
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
             import gcctl
-            gcctl.install()
+            gcctl.install("production")
             with gcctl.request():
                 os.kill(os.getpid(), signal.SIGTERM)
                 while True: pass
@@ -367,7 +367,7 @@ def test_two_threads_installing_at_once_leave_one_controller() -> None:
     def work() -> None:
         barrier.wait()
         try:
-            results.append(gcctl.install())
+            results.append(gcctl.install("production"))
         except gcctl.GcctlError as error:
             results.append(error)
 

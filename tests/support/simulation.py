@@ -108,7 +108,7 @@ class SimulatedService(FakeGC):
         self.live = [0, 0, live, 0]
         self.garbage = [0, 0, 0, 0]
         self.rss = 0
-        self._concurrent = concurrent
+        self.concurrent = concurrent
         self._tenures = tenures
         self._cohorts: list[list[Cohort]] = [[], [], [], []]
         self._deaths: dict[int, list[Cohort]] = defaultdict(list)
@@ -125,6 +125,7 @@ class SimulatedService(FakeGC):
         orders = Orders(young_after=YOUNG_AFTER, look_interval_ns=100 * MS)
         self.core.start(orders, self._notify)
         self.auto = Auto(_Heap(self), max_pause_ns, budget, self.rss)
+        self.auto.begin(self.rss)
 
     def serve(self, *phases: Phase) -> Measured:
         """Serve them, and return what this serving has come to."""
@@ -135,6 +136,10 @@ class SimulatedService(FakeGC):
         self.measured.live_bytes = sum(self.live) * OBJECT_BYTES
         self.measured.rss = self.rss
         return self.measured
+
+    @property
+    def full_runs(self) -> bool:
+        return self._full is not None
 
     @property
     def bytes_used(self) -> int:
@@ -227,7 +232,7 @@ class SimulatedService(FakeGC):
             child_cpu_ns=tracked * CHILD_NS,
             sweep_total_ns=sum(garbage) * FREE_NS,
         )
-        if self._concurrent:
+        if self.concurrent:
             start_ns = self.rss // MIB * FORK_NS_PER_MIB
             self._stop(CONCURRENT, start_ns)
             self.measured.child_ns += run.child_cpu_ns
@@ -285,6 +290,16 @@ class _Heap:
 
     def allocated(self) -> int:
         return self._service.core.allocated()
+
+    def boundaries(self) -> int:
+        return self._service.core.boundaries()
+
+    def full_runs(self) -> bool:
+        return self._service.full_runs
+
+    @property
+    def concurrent(self) -> bool:
+        return self._service.concurrent
 
     def in_flight(self) -> int:
         return self._service.core.in_flight()
