@@ -79,7 +79,8 @@ class Adaptive:
             self.stand_by()
 
     def before_fork(self) -> None:
-        """Python warns of forks in a process with several threads."""
+        """Python warns of forks in a process with several threads. It looks after the hooks have
+        run in the parent: so the next boundary brings the deputy back."""
         self._deputy.stop()
         self._before_freeze()
         self._watch.changed_by_us()

@@ -290,10 +290,6 @@ class Controller:
         if self._adaptive is not None:
             self._adaptive.before_fork()
 
-    def _after_fork_in_parent(self) -> None:
-        if self._adaptive is not None:
-            self._adaptive.stand_by()
-
     def _after_fork(self) -> None:
         self._monitor.after_fork(self._core.now())
         self._recycling.after_fork()

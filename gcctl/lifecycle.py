@@ -221,7 +221,7 @@ def _hook_into_process() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork,
-            after_in_parent=_after_fork_in_parent,
+            after_in_parent=_fork_guard.after_in_parent,
             after_in_child=_after_fork_in_child,
         )
 
@@ -240,13 +240,6 @@ def _before_fork() -> None:
     if controller is not None:
         controller._before_fork()
     _fork_guard.before()
-
-
-def _after_fork_in_parent() -> None:
-    _fork_guard.after_in_parent()
-    controller = _installed
-    if controller is not None:
-        controller._after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
