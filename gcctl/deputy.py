@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -31,6 +32,7 @@ class Deputy:
     def __init__(self, act: Callable[[], float | None], boundaries: Callable[[], int]) -> None:
         self._act = act
         self._boundaries = boundaries
+        self._native_id = 0  # of the last thread, as the system knows it
         self._wake: _thread.LockType | None = None  # of the thread that runs; released to stop it
         self._threads: dict[_thread.LockType, int] = {}  # those that have not ended; 0: not begun
 
@@ -51,23 +53,28 @@ class Deputy:
     def stop(self) -> None:
         """End the thread, and wait until it is gone: not for ever, nor in an act of its own."""
         wake, self._wake = self._wake, None
-        if wake is None:
-            return
-        wake.release()
+        if wake is not None:
+            wake.release()
         deadline = time.monotonic() + GONE_SECONDS
-        while self._threads and _thread.get_ident() not in self._threads.values():
-            if time.monotonic() > deadline:
-                return
+        while self._is_there() and time.monotonic() < deadline:
             time.sleep(0.0002)
-        time.sleep(0.0005)  # what the system does for a thread that has ended, comes after that
+
+    def _is_there(self) -> bool:
+        """Is there a thread to wait for?"""
+        if _thread.get_ident() in self._threads.values():
+            return False
+        # For the system it is there a little longer.
+        return bool(self._threads) or os.path.exists(f"/proc/self/task/{self._native_id}")
 
     def after_fork(self) -> None:
         """In the child, which has no such thread."""
         self._wake = None
         self._threads = {}
+        self._native_id = 0
 
     def _run(self, wake: _thread.LockType) -> None:
         self._threads[wake] = _thread.get_ident()
+        self._native_id = _thread.get_native_id()
         pause: float | None = INTERVAL_SECONDS
         seen = self._boundaries()
         while pause is not None and not wake.acquire(timeout=pause) and self._wake is wake:
