@@ -96,7 +96,7 @@ class Stats(CollectionStats):
     """The collections of each generation."""
     collections_by_reason: ByReason = ByReason()  # noqa: RUF009 (immutable)
     """Why they ran: scheduled, emergency, pressure, requested (by a call of gcctl), external
-    (automatic GC, or somebody else's `gc.collect()`; with `monitoring` only)."""
+    (automatic GC, or somebody else's `gc.collect()`; with `monitoring`, or under `auto`)."""
     auto: AutoStats | None = None
     """What the policy `auto` knows and did last; None under another policy."""
     concurrent: ConcurrentStats = ConcurrentStats()  # noqa: RUF009 (immutable)
