@@ -168,9 +168,9 @@ class Concurrent:
         elif self._owed:
             self._owed = False
             self.start(SCHEDULED)
-        elif self._reap():
-            self._held = None
-            self.core.attend(False)
+        else:
+            self._let_go(held)
+            self._attend_while_needed()
 
     def _stop_the_world(self, reason: int) -> int:
         return self.core.collect(FULL, reason)
@@ -199,9 +199,11 @@ class Concurrent:
         self.wait_for_children()
 
     def ended(self, collection: ConcurrentCollection) -> None:
-        if self._running is not None and self._running() is collection:
-            self._running = self._held = None
-            self.core.attend(self._attended and not self._reap())
+        seen = self._running
+        if seen is not None and seen() is collection:
+            self._dropped(seen)  # another thread may have begun the next one since
+        self._let_go(collection)
+        self._attend_while_needed()
         if collection.outcome == f"void: {BUSY}":  # it never began
             return
         self._owed = False
@@ -229,6 +231,17 @@ class Concurrent:
     def _attend(self, handle: ConcurrentCollection) -> None:
         self._held = handle
         self.core.attend(True)
+
+    def _let_go(self, handle: ConcurrentCollection | None) -> None:
+        """One step: another thread may hold the next one."""
+        if self._held is handle:
+            self._held = None
+
+    def _attend_while_needed(self) -> None:
+        """Until the last child is gone, and no longer."""
+        self.core.attend(self._attended and not self._reap())
+        if self._held is not None or self._owed:  # another thread's, begun in the meantime
+            self.core.attend(True)
 
     def _fall_back(self, handle: ConcurrentCollection, why: str, reason: int) -> None:
         began = self.core.now()

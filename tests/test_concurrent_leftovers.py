@@ -16,6 +16,7 @@ import tracemalloc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from processes import in_child, run_program, wait_until
 from windows import allocator, answer, collected, descriptors, stopped_child
 
 import gcctl
+from gcctl.concurrent import concurrent
+from gcctl.concurrent_run import ConcurrentCollection
 from gcctl.prospects import Prospects
 
 POINTER = ctypes.sizeof(ctypes.c_void_p)
@@ -593,3 +596,51 @@ def test_threads_of_all_kinds_in_the_window() -> None:
     sys.setswitchinterval(interval)
     gcctl.uninstall()
     assert failures == []
+
+
+@pytest.mark.parametrize("name", ["ended", "attend", "_attend_while_needed"])
+def test_one_that_another_thread_begins_at_any_step_of_the_end_of_one(name: str) -> None:
+    """At each opcode in turn. It is the one that runs then, and boundaries take it to its end."""
+    gcctl.install("off")
+    begun: list[ConcurrentCollection] = []
+    opcodes = tried = 0
+
+    def start() -> None:
+        begun.append(gcctl.collect_concurrently())
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal opcodes
+        if frame.f_code.co_name != name or begun:
+            return None
+        frame.f_trace_opcodes = True
+        opcodes += event == "opcode"
+        if opcodes > tried:
+            thread = threading.Thread(target=start)
+            thread.start()
+            thread.join()
+        return trace
+
+    while True:
+        opcodes = 0
+        first = gcctl.collect_concurrently()
+        windows.hurry()
+        answer(first)
+        sys.settrace(trace)
+        try:
+            while first.outcome is None:
+                gcctl.tick()
+            gcctl.tick()
+        finally:
+            sys.settrace(None)
+        if not begun:
+            break
+        second = begun.pop()
+        assert second is first or concurrent.running is second
+        windows.hurry()
+        while second.outcome is None:
+            gcctl.tick()
+        assert (first.outcome, second.outcome) == ("collected", "collected")
+        tried += 1
+    assert tried > 3
+    assert gcctl.stats().concurrent.fallbacks == 0
+    gcctl.uninstall()
