@@ -39,6 +39,7 @@ cdef extern from "Python.h":
 
 
 cdef object gc_collect = gc.collect
+cdef object gc_freeze = gc.freeze
 cdef object gc_get_count = gc.get_count
 cdef object gc_callbacks = gc.callbacks
 
@@ -188,6 +189,11 @@ cdef class Core:
         cdef int64_t collected = self._collect(generation, reason, action)
         if collected != DID_NOT_RUN:
             self._note_long_pause(self._newest())
+        return collected
+
+    def freeze(self):
+        cdef int64_t collected = self._collect(YOUNG, GCCTL_REASON_SCHEDULED, None)
+        gc_freeze()
         return collected
 
     def attend(self, bint on):

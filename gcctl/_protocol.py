@@ -197,6 +197,10 @@ class Core(Protocol):
         it impossible. An `action` is run in place of the collection, and must return the same.
         """
 
+    def freeze(self) -> int:
+        """Collect generation 0, and call `gc.freeze()` before anything else can come in between (in
+        the Python twin other threads can): what was garbage would stay. Returns as `collect`."""
+
     def attend(self, on: bool) -> None:
         """Tell ("attend") at every boundary, or not any more."""
 

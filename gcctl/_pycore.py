@@ -148,6 +148,11 @@ class Core:
         self._note_long_pause(event)
         return event.collected
 
+    def freeze(self) -> int:
+        collected = self.collect(YOUNG, SCHEDULED)
+        gc.freeze()
+        return collected
+
     def attend(self, on: bool) -> None:
         self._attending = on
         if on and self._active:

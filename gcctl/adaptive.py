@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from gcctl._protocol import Core, Event
-from gcctl.auto import Auto, AutoStats, safety_net
+from gcctl.auto import Auto, AutoStats
 from gcctl.concurrent import concurrent
 from gcctl.config import Config
 from gcctl.deputy import INTERVAL_SECONDS, STEP_SECONDS, Deputy
@@ -52,7 +52,7 @@ class Adaptive:
             return
         try:
             self.heap.repair()
-            self._adjust_thresholds(safety_net(self._config.max_pause_ns))
+            self._adjust_thresholds()
             self._auto.look(rss)
         finally:
             self.stand_by()
@@ -74,7 +74,7 @@ class Adaptive:
         if self._ended:
             return
         if event.generation and not self._core.boundaries():
-            self._adjust_thresholds(safety_net(self._config.max_pause_ns, self._rss()))
+            self._adjust_thresholds(self._rss())
         if self._auto.automatic(event.generation):
             self.stand_by()
 
@@ -113,7 +113,8 @@ class Adaptive:
         if self._watch.frozen_by_others:
             self.heap.tenured.share()
 
-    def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
+    def _adjust_thresholds(self, rss: int | None = None) -> None:
+        wanted = self._auto.thresholds(self._config.max_pause_ns, rss)
         now = gc.get_threshold()
         if self._config.thresholds is not None or abs(wanted[0] - now[0]) * 4 <= now[0]:
             return
@@ -132,5 +133,8 @@ class Adaptive:
             concurrent.attend()
         owed = self._auto.look(self._rss(), boundary=False)
         if concurrent.running is not None:
+            return STEP_SECONDS
+        if self._auto.growing_fast:
+            self._adjust_thresholds()
             return STEP_SECONDS
         return INTERVAL_SECONDS if owed else None

@@ -55,6 +55,9 @@ YOUNG_SHARE: Final = 0.05
 
 LEAST_GROWTH_BYTES: Final = 8 * 2**20
 
+FAST_NS: Final = 10**9
+"""How long memory is looked at more often after it has grown by that much between two looks."""
+
 WORTH_WHILE: Final = 0.01
 """Part of all tracked objects that a full collection has to find, or else it was for nothing."""
 
@@ -78,9 +81,11 @@ YOUNG_AFTER: Final = 5_000
 NEVER_BY_ITSELF: Final = 1_000_000_000
 """The threshold of generation 2: no full collection but those that are asked for."""
 
+FEWEST_YOUNG: Final = 700
 LEAST_YOUNG: Final = 5_000
 MOST_YOUNG: Final = 10_000
-"""The threshold of automatic GC is from here to there: objects can be large."""
+"""The threshold of automatic GC is between the last two: objects can be large. From the first on
+where they were found to be."""
 
 NS_PER_BYTE: Final = 2.0
 """What a full collection is taken to cost as long as none was measured, per byte of the resident
@@ -230,6 +235,7 @@ class Auto:
         self._reset(rss)
         if self._heap.tenure():
             self._tenured = 1
+            self._seen = self._heap.tallies()
         else:  # what is there has to be gone through whenever generation 2 is collected
             self._recent.kept_ns = int(rss * NS_PER_BYTE)
 
@@ -247,6 +253,8 @@ class Auto:
         self._net_left = 0
         self._growth = GROWTH
         self._looking = False
+        self._fast_until_ns = 0
+        self._most_young = MOST_YOUNG
         self._back_off = 0
         self._quiet_by_ns = 0  # when one that is due waits no longer for a quiet moment; 0: none is
         self._promoted = True  # anything since the last one, as far as is known
@@ -269,6 +277,16 @@ class Auto:
             decisions=tuple(sorted(self._decisions.values())),
         )
 
+    @property
+    def growing_fast(self) -> bool:
+        """Has memory grown so much between two looks that the next one is wanted at once?"""
+        return self._heap.now() < self._fast_until_ns
+
+    def thresholds(self, max_pause_ns: int, rss: int | None = None) -> tuple[int, int, int]:
+        """As `safety_net`, and lower while young objects are found to be large."""
+        young, middle, old = safety_net(max_pause_ns, rss)
+        return min(young, self._most_young), middle, old
+
     def look(self, rss: int, *, boundary: bool = True) -> bool:
         """Do what is due: at a boundary, or (by another thread) while none comes.
 
@@ -290,12 +308,17 @@ class Auto:
         self._rss_left = min(self._rss_left, rss)
         grown = rss - self._rss_young > max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES)
         if (not self._take_in() and (boundary or idle)) or grown:
-            self._heap.collect(YOUNG)
+            collected = self._heap.collect(YOUNG)
             self._take_in()
+            if grown:
+                self._note_large(rss, collected)
             self._rss_young = rss
         self._rss_young = min(self._rss_young, rss)
+        if boundary and not grown:
+            self._most_young = min(self._most_young * 2, MOST_YOUNG)
         running = self._watch_full() or self._heap.full_runs()
-        why = "" if running else self._why_full()
+        # What was young garbage is no reason, and the resident set is not known without it yet.
+        why = "" if running or grown else self._why_full()
         if why:
             self._begin_full(why)
         elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running):
@@ -305,6 +328,14 @@ class Auto:
         in_flight = not boundary and self._heap.in_flight()
         owed = self._middle.owed_ns or self._recent.owed_ns or self._growth_found()
         return bool(running or owed or in_flight)
+
+    def _note_large(self, rss: int, collected: int) -> None:
+        """Memory grew by young garbage, so many objects of it: fewer are to come together."""
+        self._fast_until_ns = self._heap.now() + FAST_NS
+        if collected > 0:
+            grown = rss - self._rss_young
+            wanted = max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES) / (grown / collected)
+            self._most_young = min(max(int(wanted), FEWEST_YOUNG), MOST_YOUNG)
 
     def automatic(self, generation: int) -> bool:
         """Automatic GC has collected: in the middle of anything, which is the only occasion in a
@@ -329,19 +360,22 @@ class Auto:
 
     def _take_in(self) -> bool:
         """What was collected since. True when anything was."""
-        before, self._seen = self._seen, self._heap.tallies()
-        young, middle, old = (
-            Tally(*(now - then for now, then in zip(*pair, strict=True)))
-            for pair in zip(self._seen, before, strict=True)
-        )
+        before, seen = self._seen, self._heap.tallies()
+        if seen == before:
+            return False
+        self._seen = seen
         now = self._heap.now()
-        if middle.collections or old.collections:
+        if seen[OLD].collections + seen[MIDDLE].collections > (
+            before[OLD].collections + before[MIDDLE].collections
+        ):
             self._middle.clear(now)
-        self._middle.owed_ns += young.pause_total_ns
-        self._recent.owed_ns += middle.pause_total_ns
-        if old.collections:
-            self._recent.settle(now, old.pause_total_ns // old.collections, kept=True)
-        return any(part.collections for part in (young, middle, old))
+        self._middle.owed_ns += seen[YOUNG].pause_total_ns - before[YOUNG].pause_total_ns
+        self._recent.owed_ns += seen[MIDDLE].pause_total_ns - before[MIDDLE].pause_total_ns
+        old = seen[OLD].collections - before[OLD].collections
+        if old:
+            pause = (seen[OLD].pause_total_ns - before[OLD].pause_total_ns) // old
+            self._recent.settle(now, pause, kept=True)
+        return True
 
     def _is_due(self, generation: int, debt: Debt, idle: bool) -> bool:
         predicted = debt.predicted_ns
@@ -411,6 +445,7 @@ class Auto:
         """Without going through it."""
         if not self._heap.tenure():
             return False
+        self._seen = self._heap.tallies()
         self._tenured += 1
         self._promoted = True
         now = self._heap.now()

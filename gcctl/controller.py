@@ -34,8 +34,8 @@ SCHEDULED = REASONS.index("scheduled")
 PRESSURE = REASONS.index("pressure")
 REQUESTED = REASONS.index("requested")
 
-FREQUENCY_NS = 10**9
-"""Collections are counted for the alert `gc_frequency` at most this often."""
+SETTINGS_NS = 10**9
+"""Shortest time between two looks at the gc settings, or counts of the collections."""
 
 DELIVERY_SECONDS = 1.0
 """How long uninstalling waits for callbacks that have not been called yet."""
@@ -90,7 +90,7 @@ class Controller:
         self._final_events: tuple[Event, ...] = ()
         self._notes: list[str] = []
         self._faults = 0
-        self._frequency_at = core.now()
+        self._settings_at = self._frequency_at = core.now()
 
     def stats(self) -> Stats:
         """The statistics now; once uninstalled, those of that moment."""
@@ -314,13 +314,7 @@ class Controller:
             served = f"{self._core.snapshot().requests:,} requests served"
             self._recycling.advise("requests", served)
         elif kind == "look":
-            with ExitStack() as last_first:  # each whatever the others come to
-                rss = self._rss()
-                if self._adaptive is not None:
-                    last_first.callback(self._adaptive.look, rss)
-                if self._pressure is not None:
-                    last_first.callback(self._pressure.look)
-                self._observe(rss)
+            self._look(self._rss())
         elif kind == "external":
             if self._adaptive is not None and event is not None:
                 self._adaptive.note_collection(event)
@@ -331,13 +325,25 @@ class Controller:
             message = long_pause_message(event, self.config.max_pause_ns)
             self._alert("long_gc_pause", event.time_ns, message)
 
+    def _look(self, rss: int) -> None:
+        """Each part whatever the others come to."""
+        try:
+            self._observe(rss, settings=self._core.now() >= self._settings_at)
+        finally:
+            try:
+                if self._pressure is not None:
+                    self._pressure.look()
+            finally:
+                if self._adaptive is not None:
+                    self._adaptive.look(rss)
+
     def _log_line(self, text: str, stats: Stats) -> None:
         from gcctl import reporting
 
         logger.info(text, reporting.line(stats))
 
-    def _observe(self, rss: int) -> None:
-        """Look at memory and settings; collects nothing."""
+    def _observe(self, rss: int, *, settings: bool = True) -> None:
+        """Look at memory, and at the settings; collects nothing."""
         now = self._core.now()
         self._monitor.sample(now, rss)
         self._monitor.alerts.resume()
@@ -346,13 +352,17 @@ class Controller:
         if above is not None and rss > above:
             self._recycling.advise("rss", f"RSS {size(rss)}, over {size(above)}")
         self._core.tell_long_pause()
-        if self._watch is not None:
-            changes = self._watch.changes()
-            if changes:
-                message = f"somebody changed the GC: {'; '.join(changes)}"
-                self._alert("gc_settings_changed", now, message)
+        if settings:
+            self._settings_at = now + SETTINGS_NS
+            self._observe_settings(now)
+
+    def _observe_settings(self, now: int) -> None:
+        changes = self._watch.changes() if self._watch is not None else ()
+        if changes:
+            message = f"somebody changed the GC: {'; '.join(changes)}"
+            self._alert("gc_settings_changed", now, message)
         if now >= self._frequency_at:
-            self._frequency_at = now + FREQUENCY_NS
+            self._frequency_at = now + SETTINGS_NS
             self._count_collections(now)
 
     def _count_collections(self, now: int) -> None:

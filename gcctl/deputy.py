@@ -79,9 +79,7 @@ class Deputy:
         seen = self._boundaries()
         while pause is not None and not wake.acquire(timeout=pause) and self._wake is wake:
             boundaries = self._boundaries()
-            pause = INTERVAL_SECONDS
-            if boundaries == seen:
-                pause = self._do()
+            pause = self._do() if boundaries == seen else INTERVAL_SECONDS
             seen = boundaries
         if self._wake is wake:
             self._wake = None

@@ -43,7 +43,7 @@ class ProcessHeap:
     ) -> None:
         """`stop`: full collections are never to be concurrent. The others are called around each
         call of `gc.freeze()`, and when a concurrent collection for memory pressure runs."""
-        self.tenured = Tenure()
+        self.tenured = Tenure(core.freeze)
         self.concurrent = not stop and not concurrent.missing
         self.boundaries = core.boundaries
         self.now = core.now

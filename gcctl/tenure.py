@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 
 from gcctl.collectors import COLLECTOR
 
@@ -18,9 +19,10 @@ class Tenure:
     where somebody else has frozen objects before, none are tenured: they could not be given back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, freeze: Callable[[], object]) -> None:
         # Counting takes as long as there are frozen objects: once, and nearly always none.
         self.possible = COLLECTOR != "free-threaded" and gc.get_freeze_count() <= OF_THE_INTERPRETER
+        self._freeze = freeze
         self.ours = False
         """Whether anything is tenured."""
         self.shared = False
@@ -29,7 +31,7 @@ class Tenure:
         """Tenure everything; False where it is not possible."""
         if self.possible:
             self.ours = True  # before it is done, so that an interruption is undone too
-            gc.freeze()
+            self._freeze()
         return self.possible
 
     def give_back(self) -> None:

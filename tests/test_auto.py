@@ -13,11 +13,12 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from processes import wait_until
+from processes import run_program, wait_until
 
 import gcctl
 from gcctl import auto
@@ -190,7 +191,7 @@ class TestCollecting:
         gcctl.install()
         with suppress(ValueError), gcctl.request():
             raise ValueError
-        assert gcctl.stats().collections_by_generation == (0, 1, 0)
+        assert gcctl.stats().collections_by_generation[1:] == (1, 0)
 
     @NOT_TENURED
     def test_tenured_garbage_goes_when_memory_is_over_its_limit(self) -> None:
@@ -274,6 +275,26 @@ gcctl.tick()
             core.collect(0, 0)
             del node
             wait_until(lambda: dead() is None)
+
+    def test_in_a_request_without_end_large_garbage_is_not_left_to_pile_up(
+        self, tmp_path: Path
+    ) -> None:
+        source = """
+        import gcctl, resource, time
+
+        gcctl.install()
+        for _ in range(200):
+            gcctl.tick()
+            time.sleep(0.001)
+        with gcctl.request():
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                cycle = [bytearray(b"x") * 300_000]
+                cycle.append(cycle)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        """
+        # As many as automatic GC would leave under the threshold of 10,000 objects are 3 GB.
+        assert int(run_program(source, tmp_path)) < 1_500_000
 
     @NOT_TENURED
     def test_what_automatic_gc_leaves_in_generation_2_is_tenured(self) -> None:

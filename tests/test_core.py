@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -15,9 +17,14 @@ from hypothesis import strategies as st
 
 from gcctl import histogram
 from gcctl._protocol import REASONS, Core, Event, Orders
+from gcctl.collectors import COLLECTOR
 
 SCHEDULED, EMERGENCY, PRESSURE, CONCURRENT, REQUESTED, EXTERNAL = range(len(REASONS))
 NS = 10**9
+
+
+class Node:
+    me: Node
 
 
 class Rig(FakeGC):
@@ -405,6 +412,18 @@ class TestBusyCollector:
         rig.core.tick()
         assert rig.core.snapshot().by_reason.scheduled == 1
         assert rig.runs == [0, 2]
+
+    def test_freezing_collects_first_what_is_young(self, core_class: type[Core]) -> None:
+        if COLLECTOR != "generational":
+            pytest.skip("elsewhere a collection of generation 0 means something else")
+        node = Node()
+        node.me = node
+        dead = weakref.ref(node)
+        del node
+        collected = core_class().freeze()
+        gc.unfreeze()
+        assert collected > 0
+        assert dead() is None
 
     def test_busy_elsewhere_means_another_thread(self, rig: Rig) -> None:
         rig.start((0, 0, 0))

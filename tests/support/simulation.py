@@ -218,6 +218,7 @@ class SimulatedService(FakeGC):
 
     def tenure(self) -> bool:
         if self._tenures:
+            self.core.collect(YOUNG, SCHEDULED)
             self._promote(RECENT, TENURED, garbage_too=True)
             self.allocated = 0
         return self._tenures
