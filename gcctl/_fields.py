@@ -7,16 +7,17 @@ table; only the label under which an error is reported differs.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fractions import Fraction
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gcctl.errors import ConfigError
 from gcctl.policy import PRESETS
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 NS_PER_S: Final = 10**9
 _HOUR_NS: Final = 3600 * NS_PER_S
@@ -38,7 +39,7 @@ class Kind(NamedTuple):
 
 # Parsing goes through Fraction because 0.1 has no float, and a limit of "0.1s" is 100,000,000 ns.
 _QUANTITY = re.compile(r"([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,3})?) ?([A-Za-z\u00b5\u03bc%]*)")
-_DURATION_NS: Mapping[str, int | Fraction] = {
+_DURATION_NS: Mapping[str, int] = {
     "": NS_PER_S,
     "ns": 1,
     **dict.fromkeys(("us", "\u00b5s", "\u03bcs"), 10**3),  # the micro sign and the Greek letter
@@ -47,12 +48,12 @@ _DURATION_NS: Mapping[str, int | Fraction] = {
     **dict.fromkeys(("m", "min"), 60 * NS_PER_S),
     "h": _HOUR_NS,
 }
-_SIZE_BYTES: Mapping[str, int | Fraction] = {"": 1, "b": 1} | {
+_SIZE_BYTES: Mapping[str, int] = {"": 1, "b": 1} | {
     prefix + suffix: base**power
     for power, prefix in enumerate("kmgt", start=1)
     for suffix, base in (("", 1024), ("ib", 1024), ("b", 1000))
 }
-_PARTS: Mapping[str, int | Fraction] = {"%": Fraction(1, 100), "": 1}
+_PERCENT: Mapping[str, int] = {"%": 1, "": 100}
 _WORDS: Mapping[str, bool] = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
@@ -85,6 +86,8 @@ def shown(value: object) -> str:
 
 def _hint(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """The nearest of both, or else what is known, as the end of a sentence."""
+    import difflib  # for errors only
+
     near = difflib.get_close_matches(name[:MAX_TEXT].lower(), sorted({*known, *also}), n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
 
@@ -95,8 +98,10 @@ def _within(low: int, value: int, high: int) -> int:
     return value
 
 
-def _quantity(value: Any, units: Mapping[str, int | Fraction]) -> Fraction:
+def _quantity(value: Any, units: Mapping[str, int]) -> Fraction:
     """The exact number of what `units` counts in; "" is the unit of a bare number."""
+    from fractions import Fraction  # the defaults need none
+
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return Fraction(value) * units[""]
     match = _QUANTITY.fullmatch(value) if type(value) is str else None
@@ -118,20 +123,22 @@ def _duration(low_ns: int, high_ns: int, value: Any) -> float:
     return _within(low_ns, round(_quantity(value, _DURATION_NS)), high_ns) / NS_PER_S
 
 
-def _share(
-    value: Any, units: Mapping[str, int | Fraction], whole: int, *, zero: bool = False
-) -> float:
-    share = _quantity(value, units)
-    if not (0 <= share <= whole and (zero or float(share) > 0)):  # its float may be zero
+def _percent(value: Any, units: Mapping[str, int], *, zero: bool = False) -> Fraction:
+    percent = _quantity(value, units)
+    if not (0 <= percent <= 100 and (zero or float(percent / 100) > 0)):  # its float may be zero
         raise _RejectedError
-    return float(share)
+    return percent
+
+
+def _share(value: Any, *, zero: bool = False) -> float:
+    return float(_percent(value, _PERCENT, zero=zero) / 100)
 
 
 def _memory(value: Any) -> int | str:
     if type(value) is float:
         raise _RejectedError("a number means bytes, a share needs its percent sign")
     if type(value) is str and value.endswith("%"):
-        return f"{_share(value, {'%': 1}, 100):g}%"
+        return f"{float(_percent(value, {'%': 1})):g}%"
     return _size(value)
 
 
@@ -204,9 +211,7 @@ _COUNT = Kind(
     partial(_or_none, "never", partial(_whole, 1, 10**9)),
     'a whole number of requests from 1 to 1000000000, or None ("never")',
 )
-_BUDGET = Kind(
-    partial(_share, units=_PARTS, whole=1), 'a share above 0 and up to 1, such as "1%" or 0.01'
-)
+_BUDGET = Kind(_share, 'a share above 0 and up to 1, such as "1%" or 0.01')
 DURATION = Kind(
     partial(_duration, 1, _HOUR_NS), 'a duration from 1ns to 1h, such as "10ms" or 0.01 (seconds)'
 )
@@ -244,7 +249,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         'a size of at least 1 byte, such as "1GiB" or 1073741824 (bytes), or None ("none")',
     ),
     "recycle_jitter": Kind(
-        partial(_share, units=_PARTS, whole=1, zero=True),
+        partial(_share, zero=True),
         'a share from 0 up to 1, such as "10%" or 0.1',
     ),
     "final_collection": FLAG,

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from typing import Literal
 
 from gcctl._protocol import NEVER
@@ -19,7 +18,7 @@ Collector = Literal["generational", "incremental", "free-threaded"]
 
 
 def _find_out() -> Collector:
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if "free-threading" in sys.version:
         return "free-threaded"
     # Nothing in `gc` tells the incremental collector apart without running it; it was in these
     # releases only, and taken back.

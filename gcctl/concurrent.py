@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import platform
 import sys
 import time
 import weakref
@@ -260,7 +259,7 @@ def _missing(core: Core) -> str:
     if COLLECTOR != "generational":
         return f"concurrent collections need the generational collector, not the {COLLECTOR}"
     if sys.version_info >= NOT_TRIED:
-        return f"concurrent collections were not tried on CPython {platform.python_version()}"
+        return f"concurrent collections were not tried on CPython {sys.version.split()[0]}"
     try:
         importlib.import_module("gcctl._concurrent")
     except ImportError as error:

@@ -6,10 +6,8 @@ fields that `gcctl._fields` has checked; a `Config` is layers over a preset.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -54,6 +52,8 @@ def _environment_layer(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _nearest(variable: str, known: Iterable[str]) -> str:
+    import difflib  # for warnings only
+
     near = difflib.get_close_matches(variable[:MAX_TEXT], sorted(known), n=1, cutoff=0.8)
     return f" (did you mean {near[0]}?)" if near else ""
 
@@ -69,6 +69,8 @@ def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
             content = stream.read()
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise ConfigError(f"{file} {where!r} cannot be read: {error}") from error
+    import tomllib  # for files only
+
     try:
         table: object = tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:

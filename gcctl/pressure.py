@@ -9,7 +9,6 @@ leaves it.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from gcctl._protocol import Memory
 from gcctl.cgroup import MemoryGroups
+from gcctl.jitter import random_share
 from gcctl.limits import Limit, Used, machine_bytes
 from gcctl.units import duration, size
 
@@ -325,7 +325,7 @@ class Pressure:
 def _patience_ns() -> int:
     """Workers of one group are over its limit at the same moment; they should not all be recycled
     at the same moment."""
-    return int(SHORTEST_REPEAT_NS * (1 + random.SystemRandom().random()))
+    return int(SHORTEST_REPEAT_NS * (1 + random_share()))
 
 
 _said: set[str] = set()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 from dataclasses import dataclass
 from typing import Literal
 
 from gcctl.delivery import Callback, Delivery
+from gcctl.jitter import random_share
 
 logger = logging.getLogger("gcctl")
 
@@ -33,7 +33,7 @@ class Recycling:
     def draw(self) -> None:
         """Draw this worker's own thresholds, from the last part below the configured ones.
 
-        From the system's randomness, because forked workers share the state of `random`.
+        Forked workers draw different ones.
         """
         self.advice: RecycleAdvice | None = None
         after_requests, above_bytes, jitter = self._configured
@@ -68,4 +68,4 @@ class Recycling:
 
 def _drawn(most: int, jitter: float) -> int:
     """A whole number from `(1 - jitter) * most` to `most`, never 0."""
-    return max(most - random.SystemRandom().randint(0, int(most * jitter)), 1)
+    return max(most - int((int(most * jitter) + 1) * random_share()), 1)

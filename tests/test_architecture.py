@@ -15,7 +15,7 @@ PACKAGE = Path(gcctl.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the layers before it.
 LAYERS = [
-    {"errors", "histogram", "units", "_protocol", "policy"},
+    {"errors", "histogram", "jitter", "units", "_protocol", "policy"},
     {
         "_request",
         "_pyrecorder",

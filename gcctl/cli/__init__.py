@@ -1,15 +1,15 @@
-"""The command line: `gcctl`, also `python -m gcctl`. One class per command, all in `COMMANDS`."""
+"""The command line: `gcctl`, also `python -m gcctl`. One module per command, see `COMMANDS`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
-from gcctl.cli.demo import DemoCommand
-from gcctl.cli.run import RunCommand, split_program
+from gcctl.cli.run import split_program
 
 
 class Command(Protocol):
@@ -23,7 +23,9 @@ class Command(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-COMMANDS: tuple[Command, ...] = (RunCommand(), DemoCommand())
+COMMANDS = ("run", "demo")
+"""Each a module with a `COMMAND`. Only the one that is asked for is imported: `gcctl run` is to add
+as little as it can to what the program takes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # argparse never sees the words of the program: it would take some of them for options of ours.
     ours, program = split_program(words)
     known = argparse.Namespace(program=program, becomes_program=argv is None)
-    args, unknown = _parser().parse_known_args(ours, known)
+    args, unknown = _parser(_commands(ours)).parse_known_args(ours, known)
     if unknown:  # argparse would complain of them with the usage of all of gcctl
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command: Command = args.command
@@ -57,7 +59,13 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _commands(words: Sequence[str]) -> list[Command]:
+    """The one that the words ask for, or all."""
+    names = words[:1] if words and words[0] in COMMANDS else COMMANDS
+    return [importlib.import_module(f"gcctl.cli.{name}").COMMAND for name in names]
+
+
+def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gcctl",
         description="A controller for CPython's cyclic garbage collector.",
@@ -65,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in commands:
         subparser = subparsers.add_parser(
             command.name, help=command.help, description=command.help, allow_abbrev=False
         )

@@ -91,3 +91,6 @@ def _measure(scenario: Scenario, settings: dict[str, Any]) -> list[Row]:
         return scenario.measure(settings, same_gcctl, progress.show)
     finally:
         progress.clear()
+
+
+COMMAND = DemoCommand()

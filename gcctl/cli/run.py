@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -135,6 +134,8 @@ def _become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
 
 
 def _run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    import subprocess  # only here, for it takes its time
+
     with subprocess.Popen(command, env=dict(environment)) as child:
         while True:
             try:
@@ -142,3 +143,6 @@ def _run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
             except KeyboardInterrupt:
                 continue  # the terminal has sent it to the program too: what follows is its choice
             return status if status >= 0 else 128 - status  # a signal's death, as shells say it
+
+
+COMMAND = RunCommand()
