@@ -41,7 +41,16 @@ typedef struct {
 void gcctl_totals_add(gcctl_totals *totals, const gcctl_event *event);
 void gcctl_totals_merge(gcctl_totals *totals, const gcctl_totals *more);
 
+/* The same without the starts and slices of concurrent collections, which go through no generation;
+   what they collected is in it. */
 typedef struct {
+    int64_t collections;
+    int64_t collected;
+    int64_t pause_total_ns;
+} gcctl_tally;
+
+typedef struct {
+    gcctl_tally tally[GCCTL_GENERATIONS];
     gcctl_totals generation[GCCTL_GENERATIONS];
     int64_t by_reason[GCCTL_REASONS];
     int64_t written; /* events ever recorded; the last GCCTL_RING_SIZE of them are in ring[] */

@@ -222,9 +222,9 @@ cdef class Core:
 
     def tallies(self):
         cdef int index
-        return tuple([Tally(self.recorder.generation[index].collections,
-                            self.recorder.generation[index].collected,
-                            self.recorder.generation[index].pause_total_ns)
+        return tuple([Tally(self.recorder.tally[index].collections,
+                            self.recorder.tally[index].collected,
+                            self.recorder.tally[index].pause_total_ns)
                       for index in range(GCCTL_GENERATIONS)])
 
     def allocated(self):

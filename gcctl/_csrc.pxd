@@ -56,7 +56,13 @@ cdef extern from "recorder.h" nogil:
         int64_t pause_max_ns
         gcctl_histogram pauses
 
+    ctypedef struct gcctl_tally:
+        int64_t collections
+        int64_t collected
+        int64_t pause_total_ns
+
     ctypedef struct gcctl_recorder:
+        gcctl_tally *tally
         gcctl_totals *generation
         int64_t *by_reason
         int64_t written

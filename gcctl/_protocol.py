@@ -102,7 +102,9 @@ class Tally(NamedTuple):
     """All collections of one generation since the start, whoever caused them."""
 
     collections: int = 0
+    """Starts and slices of concurrent ones, which go through no generation, do not count."""
     collected: int = 0
+    """In those too."""
     pause_total_ns: int = 0
 
 

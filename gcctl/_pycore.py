@@ -179,9 +179,7 @@ class Core:
         return snapshot
 
     def tallies(self) -> tuple[Tally, ...]:
-        return tuple(
-            Tally(part.collections, part.collected, part.pause_total_ns) for part in self._totals
-        )
+        return tuple(self._tallies)
 
     def allocated(self) -> int:
         return self._allocated
@@ -311,10 +309,15 @@ class Core:
         self._last_minute = TheLastMinute()
         self._by_reason = [0] * len(REASONS)
         self._totals = [Totals() for _ in range(GENERATIONS)]
+        self._tallies = [Tally()] * GENERATIONS
         self._events: deque[Event] = deque(maxlen=RING_SIZE)
 
     def _record(self, event: Event, reason: int) -> None:
         self._totals[event.generation].add(event)
+        ran, collected, pause_ns = self._tallies[event.generation]
+        if reason != CONCURRENT:
+            ran, pause_ns = ran + 1, pause_ns + event.pause_ns
+        self._tallies[event.generation] = Tally(ran, collected + event.collected, pause_ns)
         self._last_minute.add(event)
         self._by_reason[reason] += 1
         self._events.append(event)

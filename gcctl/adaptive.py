@@ -114,7 +114,7 @@ class Adaptive:
             self.heap.tenured.share()
 
     def _adjust_thresholds(self, rss: int | None = None) -> None:
-        wanted = self._auto.thresholds(self._config.max_pause_ns, rss)
+        wanted = self._auto.safety_net.thresholds(rss)
         now = gc.get_threshold()
         if self._config.thresholds is not None or abs(wanted[0] - now[0]) * 4 <= now[0]:
             return
@@ -134,7 +134,7 @@ class Adaptive:
         owed = self._auto.look(self._rss(), boundary=False)
         if concurrent.running is not None:
             return STEP_SECONDS
-        if self._auto.growing_fast:
+        if self._auto.safety_net.is_stretched(self._core.now()):
             self._adjust_thresholds()
             return STEP_SECONDS
         return INTERVAL_SECONDS if owed else None

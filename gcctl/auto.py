@@ -28,112 +28,24 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
-from gcctl._protocol import Tally
-from gcctl.units import duration, size
+from gcctl.debt import PART, Debt
+from gcctl.full_collections import NS_PER_BYTE, FullCollections, WholeHeap
+from gcctl.safety_net import SafetyNet
+from gcctl.units import duration
 
 YOUNG, MIDDLE, OLD = range(3)
-
-PART: Final = 4
-"""Middle and recent collections each may take this part of `gc_budget`, and of `max_pause`."""
 
 SHORTEST_NS: Final = {MIDDLE: 10**9, OLD: 10 * 10**9}
 """Shortest time between two collections that are not about to become too long."""
 
-ROUTINE_NS: Final = 60 * 10**9
-"""Shortest time between two full collections for which memory gives no reason."""
-
-EVIDENCE: Final = 5
-"""So many times the GC budget may go into full collections while memory grows."""
-
-GROWTH: Final = 0.20
-MOST_GROWTH: Final = 0.40
-"""Share by which the number of objects has to grow since the last full collection, or by half of
-it the resident set. CPython's own is 25 % of the objects."""
-
-YOUNG_SHARE: Final = 0.05
-"""Part of the resident set that young garbage may take up in a program without requests."""
-
-LEAST_GROWTH_BYTES: Final = 8 * 2**20
-
-FAST_NS: Final = 10**9
-"""How long memory is looked at more often after it has grown by that much between two looks."""
-
-WORTH_WHILE: Final = 0.01
-"""Part of all tracked objects that a full collection has to find, or else it was for nothing."""
-
-VISIT_NS: Final = 100
-"""What a collection takes per object that it goes through, roughly."""
-
-MOST_LEFT_OUT: Final = 8
-"""Collections of a generation in a row that are left out, at most."""
-
-BYTES_PER_OBJECT: Final = 150
-"""Of the resident set, where nobody has counted the objects."""
-
-MOST_BACK_OFF: Final = 3
-
-QUIET_NS: Final = 2 * 10**9
-"""How long a full collection waits for a moment without requests in flight."""
-
 YOUNG_AFTER: Final = 5_000
 """Net allocations after which generation 0 is collected at a boundary."""
 
-NEVER_BY_ITSELF: Final = 1_000_000_000
-"""The threshold of generation 2: no full collection but those that are asked for."""
 
-FEWEST_YOUNG: Final = 700
-LEAST_YOUNG: Final = 5_000
-MOST_YOUNG: Final = 10_000
-"""The threshold of automatic GC is between the last two: objects can be large. From the first on
-where they were found to be."""
-
-NS_PER_BYTE: Final = 2.0
-"""What a full collection is taken to cost as long as none was measured, per byte of the resident
-set; more than it does."""
-
-SAFETY_NET_NS_PER_OBJECT: Final = 60
-"""What a young collection takes at most, per object that is alive."""
-
-
-class Run(Protocol):
-    """What a full collection took, and found."""
-
-    @property
-    def sweep_total_ns(self) -> int: ...
-    @property
-    def child_cpu_ns(self) -> int: ...
-    @property
-    def tracked_objects(self) -> int: ...
-    @property
-    def objects_collected(self) -> int: ...
-
-
-class Full(Protocol):
-    """A full collection that was begun."""
-
-    @property
-    def outcome(self) -> str | None:
-        """None while it runs."""
-
-    @property
-    def measured(self) -> Run: ...
-
-
-class Heap(Protocol):
+class Heap(WholeHeap, Protocol):
     """What the policy acts on: this process's heap, or a simulated one."""
 
-    def now(self) -> int: ...
-
-    def tallies(self) -> tuple[Tally, ...]: ...
-
-    def allocated(self) -> int: ...
-
-    def in_flight(self) -> int: ...
-
     def boundaries(self) -> int: ...
-
-    def full_runs(self) -> bool:
-        """Does a concurrent full collection run, whoever began it?"""
 
     @property
     def concurrent(self) -> bool:
@@ -143,9 +55,8 @@ class Heap(Protocol):
         """Returns the unreachable objects found, -1 where another collection prevents it."""
 
     def tenure(self) -> bool:
-        """Take all objects out of the three generations; False where that cannot be taken back."""
-
-    def begin_full(self) -> Full: ...
+        """Take all objects out of the three generations, but for young garbage, which is collected;
+        False where that cannot be taken back."""
 
 
 class Decision(NamedTuple):
@@ -182,44 +93,6 @@ class AutoStats(NamedTuple):
     """The last one about each generation, and about full collections."""
 
 
-class Debt:
-    """What has come into a generation since it was collected last, in nanoseconds: those that the
-    collections took which moved objects there."""
-
-    def __init__(self, now_ns: int) -> None:
-        self.since_ns = now_ns
-        self.owed_ns = 0
-        self.kept_ns = 0
-        """What collecting it took last, where its objects have stayed in it."""
-        self._ratio = 1.0
-        self._leave_out = 0  # so many after each that finds nothing
-        self.to_leave_out = 0
-
-    @property
-    def predicted_ns(self) -> int:
-        """The pause that collecting it would take now."""
-        return self.kept_ns + int(self.owed_ns * self._ratio)
-
-    def settle(self, now_ns: int, pause_ns: int, *, kept: bool) -> None:
-        """It was collected."""
-        if self.owed_ns:
-            ratio = min(max((pause_ns - self.kept_ns) / self.owed_ns, 0.01), 2.0)
-            self._ratio = max(ratio, (self._ratio + ratio) / 2)  # rather too long than too short
-        self.kept_ns = pause_ns if kept else 0
-        self.clear(now_ns)
-
-    def clear(self, now_ns: int) -> None:
-        """Nothing is there any more."""
-        self.owed_ns = 0
-        self.since_ns = now_ns
-
-    def learn(self, pause_ns: int, collected: int) -> None:
-        """Was it worth it?"""
-        fruitless = collected * VISIT_NS < pause_ns * WORTH_WHILE
-        self._leave_out = min(max(2 * self._leave_out, 1), MOST_LEFT_OUT) if fruitless else 0
-        self.to_leave_out = self._leave_out
-
-
 class Auto:
     """The policy of one process. All of its state is a few numbers."""
 
@@ -227,7 +100,8 @@ class Auto:
         """`begin` is to be called before anything else."""
         self._heap = heap
         self._budget = budget
-        self._longest_ns = max_pause_ns // PART
+        self._max_pause_ns = max_pause_ns
+        self.safety_net = SafetyNet(max_pause_ns, rss)
         self._reset(rss)
 
     def begin(self, rss: int) -> None:
@@ -244,48 +118,27 @@ class Auto:
         self._seen = self._heap.tallies()
         self._middle = Debt(now)
         self._recent = Debt(now)
-        self._full: Full | None = None
-        self._full_at_ns = now  # the end of the last one
-        self._full_cost_ns = 0  # of the last one; 0: none was measured yet
-        self._guess_ns = int(rss * NS_PER_BYTE)  # of what one costs, while none was measured
-        self._rss = self._rss_left = self._rss_young = rss
-        self._objects_left = rss // BYTES_PER_OBJECT  # by the last one; at first a guess
-        self._net_left = 0
-        self._growth = GROWTH
+        self._full = FullCollections(self._heap, self._budget, rss)
+        self.safety_net.clear(rss)
         self._looking = False
-        self._fast_until_ns = 0
-        self._most_young = MOST_YOUNG
-        self._back_off = 0
-        self._quiet_by_ns = 0  # when one that is due waits no longer for a quiet moment; 0: none is
-        self._promoted = True  # anything since the last one, as far as is known
-        self._paused_ns = 0  # by the beginning of the one that runs
-        self._tenured = self._fulls = 0
+        self._tenured = 0
         self._decisions: dict[int | None, Decision] = {}
 
     @property
     def stats(self) -> AutoStats:
+        full = self._full
         return AutoStats(
             middle_predicted_ns=self._middle.predicted_ns,
             recent_predicted_ns=self._recent.predicted_ns,
-            full_predicted_ns=self._full_predicted_ns,
-            grown_bytes=max(self._rss - self._rss_left, 0),
-            grown_objects=max(self._grown_objects, 0),
-            growth_wanted=self._growth,
-            back_off=self._back_off,
+            full_predicted_ns=full.predicted_ns,
+            grown_bytes=max(full.grown_bytes, 0),
+            grown_objects=max(full.grown_objects, 0),
+            growth_wanted=full.growth_wanted,
+            back_off=full.back_off,
             tenured=self._tenured,
-            full_collections=self._fulls,
+            full_collections=full.begun,
             decisions=tuple(sorted(self._decisions.values())),
         )
-
-    @property
-    def growing_fast(self) -> bool:
-        """Has memory grown so much between two looks that the next one is wanted at once?"""
-        return self._heap.now() < self._fast_until_ns
-
-    def thresholds(self, max_pause_ns: int, rss: int | None = None) -> tuple[int, int, int]:
-        """As `safety_net`, and lower while young objects are found to be large."""
-        young, middle, old = safety_net(max_pause_ns, rss)
-        return min(young, self._most_young), middle, old
 
     def look(self, rss: int, *, boundary: bool = True) -> bool:
         """Do what is due: at a boundary, or (by another thread) while none comes.
@@ -304,38 +157,32 @@ class Auto:
     def _look(self, rss: int, boundary: bool) -> bool:
         # A program that marks no requests is not idle because none is in flight.
         idle = not boundary and self._heap.boundaries() > 0 and not self._heap.in_flight()
-        self._rss = rss
-        self._rss_left = min(self._rss_left, rss)
-        grown = rss - self._rss_young > max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES)
+        full, net = self._full, self.safety_net
+        full.note_rss(rss)
+        grown = net.has_grown(rss)
         if (not self._take_in() and (boundary or idle)) or grown:
             collected = self._heap.collect(YOUNG)
             self._take_in()
             if grown:
-                self._note_large(rss, collected)
-            self._rss_young = rss
-        self._rss_young = min(self._rss_young, rss)
+                net.note_growth(self._heap.now(), rss, collected)
+            net.note_collected(rss)
+        net.note_rss(rss)
         if boundary and not grown:
-            self._most_young = min(self._most_young * 2, MOST_YOUNG)
-        running = self._watch_full() or self._heap.full_runs()
+            net.relax()
+        running = full.run()
         # What was young garbage is no reason, and the resident set is not known without it yet.
-        why = "" if running or grown else self._why_full()
+        why = "" if running or grown else full.due()
         if why:
-            self._begin_full(why)
+            full.begin()
+            self._seen = self._heap.tallies()
+            self._decide(None, f"began a full collection: {why}")
         elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running):
             pass  # and no other at the same boundary
         elif self._is_due(MIDDLE, self._middle, idle):
             self._collect_middle(running)
         in_flight = not boundary and self._heap.in_flight()
-        owed = self._middle.owed_ns or self._recent.owed_ns or self._growth_found()
+        owed = self._middle.owed_ns or self._recent.owed_ns or full.growth()
         return bool(running or owed or in_flight)
-
-    def _note_large(self, rss: int, collected: int) -> None:
-        """Memory grew by young garbage, so many objects of it: fewer are to come together."""
-        self._fast_until_ns = self._heap.now() + FAST_NS
-        if collected > 0:
-            grown = rss - self._rss_young
-            wanted = max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES) / (grown / collected)
-            self._most_young = min(max(int(wanted), FEWEST_YOUNG), MOST_YOUNG)
 
     def automatic(self, generation: int) -> bool:
         """Automatic GC has collected: in the middle of anything, which is the only occasion in a
@@ -350,11 +197,10 @@ class Auto:
         try:
             self._take_in()
             if generation == OLD:  # somebody has asked for it, and it went through everything
-                self._full_at_ns = self._heap.now()
-                self._net_left = self._net_objects
-            if generation == OLD or self._recent.predicted_ns >= self._longest_ns:
+                self._full.note_other()
+            if generation == OLD or self._recent.predicted_ns >= self._max_pause_ns // PART:
                 self._tenure_all()
-            return self._full is not None or bool(self._why_wanted())
+            return self._full.run() or bool(self._full.wanted())
         finally:
             self._looking = False
 
@@ -381,16 +227,12 @@ class Auto:
         predicted = debt.predicted_ns
         if not debt.owed_ns:
             return False
-        if idle and predicted <= self._longest_ns * PART:
+        if idle and predicted <= self._max_pause_ns:
             return True
-        if predicted >= self._longest_ns and not debt.kept_ns:
+        if predicted >= self._max_pause_ns // PART and not debt.kept_ns:
             return True
         elapsed = self._heap.now() - debt.since_ns
-        return elapsed >= SHORTEST_NS[generation] and self._fits(predicted, elapsed, 1 / PART)
-
-    def _fits(self, cost_ns: int, elapsed_ns: int, part: float) -> bool:
-        """Is it within that part of the budget?"""
-        return cost_ns <= elapsed_ns * self._budget * part
+        return elapsed >= SHORTEST_NS[generation] and predicted <= elapsed * self._budget / PART
 
     def _collect_middle(self, running: bool) -> None:
         predicted = self._middle.predicted_ns
@@ -413,8 +255,9 @@ class Auto:
         if pause is None:
             return False
         tenured = self._heap.tenure()
+        self._seen = self._heap.tallies()
         self._tenured += tenured
-        self._promoted = True
+        self._full.note_tenured()
         now = self._heap.now()
         self._middle.clear(now)
         self._recent.settle(now, pause, kept=not tenured)
@@ -427,7 +270,7 @@ class Auto:
         why = ""
         if running:
             why = "while a full collection runs"
-        elif debt.predicted_ns > self._longest_ns * PART:
+        elif debt.predicted_ns > self._max_pause_ns:
             why = f"predicted {duration(debt.predicted_ns)}"
         elif debt.to_leave_out:
             why = "the last found next to nothing"
@@ -435,7 +278,7 @@ class Auto:
             return False
         if not self._tenure_all():
             # Then it is for the full collection, where that does not stop the process either.
-            too_long = debt.predicted_ns > self._longest_ns * PART
+            too_long = debt.predicted_ns > self._max_pause_ns
             return generation == OLD and too_long and self._heap.concurrent
         debt.to_leave_out = max(debt.to_leave_out - 1, 0)
         self._decide(generation, f"tenured what was in generation {generation} and below: {why}")
@@ -447,7 +290,7 @@ class Auto:
             return False
         self._seen = self._heap.tallies()
         self._tenured += 1
-        self._promoted = True
+        self._full.note_tenured()
         now = self._heap.now()
         self._middle.clear(now)
         self._recent.clear(now)
@@ -464,112 +307,9 @@ class Auto:
         debt.learn(pause, collected)
         return pause
 
-    @property
-    def _full_predicted_ns(self) -> int:
-        return self._full_cost_ns or self._guess_ns
-
-    @property
-    def _net_objects(self) -> int:
-        """All that were made less all that were collected, or freed before they were."""
-        collected = sum(tally.collected for tally in self._seen)
-        return self._heap.allocated() - collected
-
-    @property
-    def _grown_objects(self) -> int:
-        return self._net_objects - self._net_left
-
-    def _growth_found(self) -> str:
-        """What has grown enough for a full collection, in words; or ""."""
-        grown = self._rss - self._rss_left
-        if grown >= max(self._rss_left * self._growth / 2, LEAST_GROWTH_BYTES):
-            return f"the resident set grew {size(grown)}"
-        least = LEAST_GROWTH_BYTES // BYTES_PER_OBJECT
-        objects = self._grown_objects
-        if objects >= max(self._objects_left * self._growth, least):
-            return f"there are up to {objects:,} more objects"
-        return ""
-
-    def _why_full(self) -> str:
-        """Why a full collection is to begin now; "": it is not."""
-        why = self._why_wanted()
-        if not why:
-            self._quiet_by_ns = 0
-            return ""
-        now = self._heap.now()
-        self._quiet_by_ns = self._quiet_by_ns or now + QUIET_NS
-        return why if now >= self._quiet_by_ns or not self._heap.in_flight() else ""
-
-    def _why_wanted(self) -> str:
-        cost = self._full_predicted_ns
-        elapsed = self._heap.now() - self._full_at_ns
-        patience = 1 << self._back_off
-        grown = self._growth_found()
-        # Memory is bounded before time is.
-        fast = self._rss - self._rss_left >= max(self._rss_left * self._growth, LEAST_GROWTH_BYTES)
-        if grown and (fast or self._fits(cost, elapsed, EVIDENCE / patience)):
-            return f"{grown} since the last, {duration(elapsed)} ago"
-        affordable = self._fits(cost * patience, elapsed, 1 / 2)
-        if self._promoted and affordable and elapsed >= ROUTINE_NS * patience:
-            return f"none was made for {duration(elapsed)}"
-        return ""
-
-    def _begin_full(self, why: str) -> None:
-        self._quiet_by_ns = 0
-        self._fulls += 1
-        self._promoted = False
-        before = self._heap.tallies()
-        self._full = self._heap.begin_full()
-        self._seen = self._heap.tallies()
-        self._paused_ns = self._seen[OLD].pause_total_ns - before[OLD].pause_total_ns
-        self._decide(None, f"began a full collection: {why}")
-        self._watch_full()
-
-    def _watch_full(self) -> bool:
-        """Is one running? One that has ended says how it was."""
-        full = self._full
-        if full is None:
-            return False
-        if full.outcome is None:
-            return True
-        self._full = None
-        self._full_at_ns = self._heap.now()
-        run = full.measured
-        cost = self._paused_ns + run.sweep_total_ns + run.child_cpu_ns
-        if full.outcome.startswith("void"):
-            self._promoted = True
-            self._full_cost_ns = max(cost, self._full_cost_ns)
-        else:
-            self._full_cost_ns = cost
-            self._learn(run)
-        return False
-
-    def _learn(self, run: Run) -> None:
-        tracked = run.tracked_objects or self._rss // BYTES_PER_OBJECT
-        self._rss_left = self._rss
-        self._objects_left = tracked - run.objects_collected
-        self._net_left = self._net_objects
-        if run.objects_collected > tracked * WORTH_WHILE:
-            self._growth, self._back_off = GROWTH, 0
-        else:
-            self._growth = min(self._growth * 2, MOST_GROWTH)
-            self._back_off = min(self._back_off + 1, MOST_BACK_OFF)
-
     def _decide(self, generation: int | None, what: str) -> None:
         self._decisions[generation] = Decision(self._heap.now(), what)
 
 
 def _foretold(predicted_ns: int, pause_ns: int) -> str:
     return f"{duration(pause_ns)}, predicted {duration(predicted_ns)}"
-
-
-def safety_net(max_pause_ns: int, rss: int | None = None) -> tuple[int, int, int]:
-    """Thresholds of automatic GC, with which it only strikes in a request that allocates without
-    end, and stays within `max_pause` there.
-
-    In a program that marks no requests they are all there is. What is garbage may then be a
-    twentieth of the resident set `rss`.
-    """
-    young = min(max(max_pause_ns // PART // SAFETY_NET_NS_PER_OBJECT, LEAST_YOUNG), MOST_YOUNG)
-    if rss is not None:
-        young = min(young, max(int(rss * YOUNG_SHARE) // BYTES_PER_OBJECT, LEAST_YOUNG))
-    return young, 5, NEVER_BY_ITSELF

@@ -13,7 +13,7 @@ from gcctl import _impl
 from gcctl._protocol import NEVER, REASONS, Core, Event, Kind, Memory, Orders, log_fault
 from gcctl.adaptive import Adaptive
 from gcctl.alerts import Alert, AlertKind
-from gcctl.auto import YOUNG_AFTER, safety_net
+from gcctl.auto import YOUNG_AFTER
 from gcctl.batches import batches
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
@@ -24,6 +24,7 @@ from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
 from gcctl.policy import ADAPTIVE
 from gcctl.pressure import Listener, MemoryEvent, Pressure
 from gcctl.recycling import RecycleAdvice, Recycling
+from gcctl.safety_net import SafetyNet
 from gcctl.settings import Rollback, Watch
 from gcctl.units import size
 
@@ -215,7 +216,8 @@ class Controller:
     def _thresholds(self) -> tuple[int, int, int] | None:
         config = self.config
         if config.thresholds is None and config.policy in ADAPTIVE:
-            return safety_net(config.max_pause_ns, self._rss())
+            rss = self._rss()
+            return SafetyNet(config.max_pause_ns, rss).thresholds(rss)
         return config.thresholds
 
     def _orders(self) -> Orders:
@@ -250,7 +252,7 @@ class Controller:
         concurrent.uninstalled()
         collected = 0
         if self.config.final_collection:
-            collected = self._core.collect(FULL, REQUESTED)
+            collected = self._collect_all()
         elif self._rollback.switches_on:
             # Else the first allocations after enabling would collect all that came meanwhile.
             collected = self._core.collect(0, REQUESTED)
@@ -258,6 +260,11 @@ class Controller:
             self._notes.append("the last collection was left out: one was running")
         self._final_events = self.events()
         self._final = self.stats()
+
+    def _collect_all(self) -> int:
+        if self._adaptive is not None:
+            return self._adaptive.heap.stop_the_world(REQUESTED)
+        return self._core.collect(FULL, REQUESTED)
 
     def _restore(self) -> None:
         """Everything back as it was. To be called again where it was interrupted."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gcctl._protocol import REASONS, Core
-from gcctl.auto import Full
 from gcctl.collectors import COLLECTOR
 from gcctl.concurrent import concurrent
 from gcctl.concurrent_run import ConcurrentCollection, ConcurrentRun
+from gcctl.full_collections import Full
 from gcctl.tenure import Tenure
 
 FULL: Final = 2

@@ -15,11 +15,13 @@ PACKAGE = Path(gcctl.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the layers before it.
 LAYERS = [
-    {"errors", "histogram", "jitter", "units", "_protocol", "policy"},
+    {"debt", "errors", "histogram", "jitter", "units", "_protocol", "policy"},
     {
         "_request",
         "_pyrecorder",
         "_fields",
+        "safety_net",
+        "full_collections",
         "auto",
         "automatic",
         "cgroup",

@@ -21,7 +21,7 @@ import pytest
 from processes import run_program, wait_until
 
 import gcctl
-from gcctl import auto
+from gcctl import auto, full_collections
 from gcctl._impl import core
 from gcctl.collectors import COLLECTOR
 from gcctl.tenure import OF_THE_INTERPRETER
@@ -73,8 +73,8 @@ def nothing_left() -> Iterator[None]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Collections of older generations and full ones come as fast as they are wanted."""
     monkeypatch.setattr(auto, "SHORTEST_NS", dict.fromkeys(auto.SHORTEST_NS, 0))
-    monkeypatch.setattr(auto, "ROUTINE_NS", 0)
-    monkeypatch.setattr(auto, "QUIET_NS", 0)
+    monkeypatch.setattr(full_collections, "ROUTINE_NS", 0)
+    monkeypatch.setattr(full_collections, "QUIET_NS", 0)
 
 
 class TestInstalling:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from simulation import MIB, MS, NS, Phase, Request, SimulatedService
 
 from gcctl import _pycore
-from gcctl.auto import EVIDENCE, GROWTH, LEAST_GROWTH_BYTES, MOST_GROWTH, PART
+from gcctl.debt import PART
+from gcctl.full_collections import EVIDENCE, GROWTH, MOST_GROWTH
+from gcctl.safety_net import LEAST_GROWTH_BYTES
 
 BUDGET = 0.01
 LIMIT_NS = 10 * MS // PART

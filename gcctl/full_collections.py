@@ -1,0 +1,202 @@
+"""When the policy `auto` collects the whole heap, tenured objects too, and what it makes of it."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from gcctl._protocol import Tally
+from gcctl.debt import WORTH_WHILE
+from gcctl.safety_net import BYTES_PER_OBJECT, LEAST_GROWTH_BYTES
+from gcctl.units import duration, size
+
+ROUTINE_NS: Final = 60 * 10**9
+"""Shortest time between two for which memory gives no reason."""
+
+EVIDENCE: Final = 5
+"""So many times the GC budget may go into them while memory grows."""
+
+GROWTH: Final = 0.20
+MOST_GROWTH: Final = 0.40
+"""Share by which the number of objects has to grow since the last one, or by half of it the
+resident set. CPython's own is 25 % of the objects."""
+
+MOST_BACK_OFF: Final = 3
+
+QUIET_NS: Final = 2 * 10**9
+"""How long one waits for a moment without requests in flight."""
+
+NS_PER_BYTE: Final = 2.0
+"""What one is taken to cost as long as none was measured, per byte of the resident set; more than
+it does."""
+
+
+class Run(Protocol):
+    """What a full collection took, and found."""
+
+    @property
+    def start_pause_ns(self) -> int: ...
+    @property
+    def sweep_total_ns(self) -> int: ...
+    @property
+    def child_cpu_ns(self) -> int: ...
+    @property
+    def tracked_objects(self) -> int: ...
+    @property
+    def objects_collected(self) -> int: ...
+
+
+class Full(Protocol):
+    """A full collection that was begun."""
+
+    @property
+    def outcome(self) -> str | None:
+        """None while it runs."""
+
+    @property
+    def measured(self) -> Run: ...
+
+
+class WholeHeap(Protocol):
+    """What full collections need of the heap."""
+
+    def now(self) -> int: ...
+
+    def tallies(self) -> tuple[Tally, ...]: ...
+
+    def allocated(self) -> int: ...
+
+    def in_flight(self) -> int: ...
+
+    def full_runs(self) -> bool:
+        """Does a concurrent full collection run, whoever began it?"""
+
+    def begin_full(self) -> Full: ...
+
+
+class FullCollections:
+    """The evidence for the next one, and the one that runs."""
+
+    def __init__(self, heap: WholeHeap, budget: float, rss: int) -> None:
+        """`budget`: share of elapsed time. `rss`: of the process, in bytes."""
+        self._heap = heap
+        self._budget = budget
+        self._full: Full | None = None
+        self._ended_at_ns = heap.now()  # the last one
+        self._cost_ns = 0  # of the last one; 0: none was measured yet
+        self._guess_ns = int(rss * NS_PER_BYTE)  # of what one costs, while none was measured
+        self._rss = self._rss_left = rss
+        self._objects_left = rss // BYTES_PER_OBJECT  # by the last one; at first a guess
+        self._net_left = self._net_objects()
+        self._quiet_by_ns = 0  # when one that is due waits no longer for a quiet moment; 0: none is
+        self._promoted = True  # anything since the last one, as far as is known
+        self._stopped_ns = 0  # the pause of one that stopped the world
+        self.growth_wanted = GROWTH
+        """Share by which the number of objects, or by half of it the resident set, has to grow."""
+        self.back_off = 0
+        """How many in a row found next to nothing."""
+        self.begun = 0
+
+    @property
+    def predicted_ns(self) -> int:
+        """What one would cost, pauses and CPU time of a child together."""
+        return self._cost_ns or self._guess_ns
+
+    @property
+    def grown_bytes(self) -> int:
+        return self._rss - self._rss_left
+
+    @property
+    def grown_objects(self) -> int:
+        return self._net_objects() - self._net_left
+
+    def note_rss(self, rss: int) -> None:
+        self._rss = rss
+        self._rss_left = min(self._rss_left, rss)
+
+    def note_tenured(self) -> None:
+        """There is something that only a full collection goes through."""
+        self._promoted = True
+
+    def note_other(self) -> None:
+        """Somebody has asked for one, and it went through everything."""
+        self._ended_at_ns = self._heap.now()
+        self._net_left = self._net_objects()
+
+    def run(self) -> bool:
+        """Is one running? One of ours that has ended says how it was."""
+        full = self._full
+        if full is not None and full.outcome is not None:
+            self._full = None
+            self._take_in(full, full.outcome)
+        return self._full is not None or self._heap.full_runs()
+
+    def growth(self) -> str:
+        """What has grown enough, in words; or ""."""
+        if self.grown_bytes >= max(self._rss_left * self.growth_wanted / 2, LEAST_GROWTH_BYTES):
+            return f"the resident set grew {size(self.grown_bytes)}"
+        objects = self.grown_objects
+        least = LEAST_GROWTH_BYTES // BYTES_PER_OBJECT
+        if objects >= max(self._objects_left * self.growth_wanted, least):
+            return f"there are up to {objects:,} more objects"
+        return ""
+
+    def wanted(self) -> str:
+        """Why one is, in words; or ""."""
+        cost = self.predicted_ns
+        elapsed = self._heap.now() - self._ended_at_ns
+        affordable = elapsed * self._budget
+        patience = 1 << self.back_off
+        growth = self.growth()
+        # Memory is bounded before time is.
+        fast = self.grown_bytes >= max(self._rss_left * self.growth_wanted, LEAST_GROWTH_BYTES)
+        if growth and (fast or cost <= affordable * EVIDENCE / patience):
+            return f"{growth} since the last, {duration(elapsed)} ago"
+        routine = elapsed >= ROUTINE_NS * patience and cost * patience <= affordable / 2
+        return f"none was made for {duration(elapsed)}" if self._promoted and routine else ""
+
+    def due(self) -> str:
+        """Why one is to begin now; "": none is."""
+        why = self.wanted()
+        if not why:
+            self._quiet_by_ns = 0
+            return ""
+        now = self._heap.now()
+        self._quiet_by_ns = self._quiet_by_ns or now + QUIET_NS
+        return why if now >= self._quiet_by_ns or not self._heap.in_flight() else ""
+
+    def begin(self) -> None:
+        self._quiet_by_ns = 0
+        self._promoted = False
+        self.begun += 1
+        before = _pause_ns(self._heap)
+        self._full = self._heap.begin_full()
+        self._stopped_ns = _pause_ns(self._heap) - before
+        self.run()
+
+    def _take_in(self, full: Full, outcome: str) -> None:
+        run = full.measured
+        cost = self._stopped_ns + run.start_pause_ns + run.sweep_total_ns + run.child_cpu_ns
+        self._ended_at_ns = self._heap.now()
+        if outcome.startswith("void"):
+            self._promoted = True
+            self._cost_ns = max(cost, self._cost_ns)
+            return
+        self._cost_ns = cost
+        tracked = run.tracked_objects or self._rss // BYTES_PER_OBJECT
+        self._rss_left = self._rss
+        self._objects_left = tracked - run.objects_collected
+        self._net_left = self._net_objects()
+        if run.objects_collected > tracked * WORTH_WHILE:
+            self.growth_wanted, self.back_off = GROWTH, 0
+        else:
+            self.growth_wanted = min(self.growth_wanted * 2, MOST_GROWTH)
+            self.back_off = min(self.back_off + 1, MOST_BACK_OFF)
+
+    def _net_objects(self) -> int:
+        """All that were made less all that were collected, or freed before they were."""
+        collected = sum(tally.collected for tally in self._heap.tallies())
+        return self._heap.allocated() - collected
+
+
+def _pause_ns(heap: WholeHeap) -> int:
+    return heap.tallies()[-1].pause_total_ns

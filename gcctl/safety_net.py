@@ -1,0 +1,85 @@
+"""The thresholds of automatic GC under the policy `auto`.
+
+It strikes only in a request that allocates without end, or in a program that marks no requests.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gcctl.debt import PART
+
+NS_PER_OBJECT: Final = 60
+"""What it takes at most, per object that is alive."""
+
+BYTES_PER_OBJECT: Final = 150
+"""Of the resident set, where nobody has counted the objects."""
+
+YOUNG_SHARE: Final = 0.05
+"""Part of the resident set that young garbage may take up."""
+
+LEAST_GROWTH_BYTES: Final = 8 * 2**20
+"""Growth of the resident set that is none yet."""
+
+FEWEST_YOUNG: Final = 700
+LEAST_YOUNG: Final = 5_000
+MOST_YOUNG: Final = 10_000
+"""The threshold of generation 0 is between the last two: objects can be large. From the first on
+where they were found to be."""
+
+NEVER_BY_ITSELF: Final = 1_000_000_000
+"""The threshold of generation 2: no full collection but those that are asked for."""
+
+FAST_NS: Final = 10**9
+"""How long memory is looked at more often after it has grown by that much between two looks."""
+
+
+class SafetyNet:
+    """The thresholds now, from what young objects were found to be like."""
+
+    def __init__(self, max_pause_ns: int, rss: int) -> None:
+        self._most_for_pause = max_pause_ns // PART // NS_PER_OBJECT
+        self.clear(rss)
+
+    def clear(self, rss: int) -> None:
+        """Nothing is known of them."""
+        self._most = MOST_YOUNG
+        self._rss = rss
+        self._fast_until_ns = 0
+
+    def thresholds(self, rss: int | None = None) -> tuple[int, int, int]:
+        """As `gc.set_threshold()` takes them.
+
+        With `rss`, for a program that marks no requests: what is garbage may then be a twentieth of
+        the resident set.
+        """
+        young = min(max(self._most_for_pause, LEAST_YOUNG), MOST_YOUNG)
+        if rss is not None:
+            young = min(young, max(int(rss * YOUNG_SHARE) // BYTES_PER_OBJECT, LEAST_YOUNG))
+        return min(young, self._most), 5, NEVER_BY_ITSELF
+
+    def has_grown(self, rss: int) -> bool:
+        """So much since the last young collection that young garbage may be what it was."""
+        return rss - self._rss > max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES)
+
+    def note_growth(self, now_ns: int, rss: int, collected: int) -> None:
+        """It has; so many objects were garbage. If they were large, fewer are to come together."""
+        self._fast_until_ns = now_ns + FAST_NS
+        if collected > 0:
+            wanted = max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES) * collected / (rss - self._rss)
+            self._most = min(max(int(wanted), FEWEST_YOUNG), MOST_YOUNG)
+
+    def note_collected(self, rss: int) -> None:
+        """A young collection, when the resident set was that."""
+        self._rss = rss
+
+    def note_rss(self, rss: int) -> None:
+        self._rss = min(self._rss, rss)
+
+    def relax(self) -> None:
+        """Requests end, and memory has not grown."""
+        self._most = min(self._most * 2, MOST_YOUNG)
+
+    def is_stretched(self, now_ns: int) -> bool:
+        """Has memory grown so much between two looks that the next one is wanted at once?"""
+        return now_ns < self._fast_until_ns
