@@ -36,11 +36,14 @@ class Adaptive:
             on_relief=self.stand_by,
         )
         self._ended = False
-        self._auto = Auto(self.heap, config.max_pause_ns, config.gc_budget, rss())
+        self._asked_for = False  # the full collection of somebody else that was the last
+        own = rollback.original.thresholds
+        self._auto = Auto(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
         self._deputy = Deputy(self._act, core.boundaries)
 
     def start(self) -> None:
         self._auto.begin(self._rss())
+        self._adjust_thresholds(self._auto.safety_net.thresholds_without_requests())
 
     @property
     def stats(self) -> AutoStats:
@@ -52,7 +55,7 @@ class Adaptive:
             return
         try:
             self.heap.repair()
-            self._adjust_thresholds()
+            self._adjust_thresholds(self._auto.safety_net.thresholds())
             self._auto.look(rss)
         finally:
             self.stand_by()
@@ -65,8 +68,8 @@ class Adaptive:
     def note_full_begins(self) -> None:
         """In the gc callback of a full collection of somebody else."""
         (young, _, old), thresholds = gc.get_count(), gc.get_threshold()
-        automatic = young > thresholds[0] and old > thresholds[2]
-        if not self._ended and not automatic:
+        self._asked_for = not (young > thresholds[0] and old > thresholds[2])
+        if not self._ended and self._asked_for:
             self.heap.thaw()
 
     def note_collection(self, event: Event) -> None:
@@ -74,8 +77,11 @@ class Adaptive:
         if self._ended:
             return
         if event.generation and not self._core.boundaries():
-            self._adjust_thresholds(self._rss())
-        if self._auto.automatic(event.generation):
+            young, middle, _ = self._core.tallies()
+            paused_ns = young.pause_total_ns + middle.pause_total_ns
+            self._auto.safety_net.note_time(self._core.now(), paused_ns, self._rss())
+            self._adjust_thresholds(self._auto.safety_net.thresholds_without_requests())
+        if self._auto.automatic(event, asked_for=self._asked_for):
             self.stand_by()
 
     def before_fork(self) -> None:
@@ -113,8 +119,7 @@ class Adaptive:
         if self._watch.frozen_by_others:
             self.heap.tenured.share()
 
-    def _adjust_thresholds(self, rss: int | None = None) -> None:
-        wanted = self._auto.safety_net.thresholds(rss)
+    def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
         if self._config.thresholds is not None or abs(wanted[0] - now[0]) * 4 <= now[0]:
             return
@@ -135,6 +140,6 @@ class Adaptive:
         if concurrent.running is not None:
             return STEP_SECONDS
         if self._auto.safety_net.is_stretched(self._core.now()):
-            self._adjust_thresholds()
+            self._adjust_thresholds(self._auto.safety_net.thresholds())
             return STEP_SECONDS
         return INTERVAL_SECONDS if owed else None

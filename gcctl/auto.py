@@ -28,7 +28,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
-from gcctl.debt import PART, Debt
+from gcctl._protocol import Event
+from gcctl.debt import PART, Debt, was_in_vain
 from gcctl.full_collections import NS_PER_BYTE, FullCollections, WholeHeap
 from gcctl.safety_net import SafetyNet
 from gcctl.units import duration
@@ -37,6 +38,9 @@ YOUNG, MIDDLE, OLD = range(3)
 
 SHORTEST_NS: Final = {MIDDLE: 10**9, OLD: 10 * 10**9}
 """Shortest time between two collections that are not about to become too long."""
+
+FREE_NS: Final = 500
+"""What it takes to free an object that a collection has found unreachable, roughly."""
 
 YOUNG_AFTER: Final = 5_000
 """Net allocations after which generation 0 is collected at a boundary."""
@@ -96,12 +100,19 @@ class AutoStats(NamedTuple):
 class Auto:
     """The policy of one process. All of its state is a few numbers."""
 
-    def __init__(self, heap: Heap, max_pause_ns: int, budget: float, rss: int) -> None:
-        """`begin` is to be called before anything else."""
+    def __init__(
+        self,
+        heap: Heap,
+        max_pause_ns: int,
+        budget: float,
+        thresholds: tuple[int, int, int],
+        rss: int,
+    ) -> None:
+        """`thresholds`: those of automatic GC that were found. `begin` is to be called first."""
         self._heap = heap
         self._budget = budget
         self._max_pause_ns = max_pause_ns
-        self.safety_net = SafetyNet(max_pause_ns, rss)
+        self.safety_net = SafetyNet(max_pause_ns, budget, thresholds, heap.now(), rss)
         self._reset(rss)
 
     def begin(self, rss: int) -> None:
@@ -119,7 +130,7 @@ class Auto:
         self._middle = Debt(now)
         self._recent = Debt(now)
         self._full = FullCollections(self._heap, self._budget, rss)
-        self.safety_net.clear(rss)
+        self.safety_net.clear(now, rss)
         self._looking = False
         self._tenured = 0
         self._decisions: dict[int | None, Decision] = {}
@@ -155,8 +166,10 @@ class Auto:
             self._looking = False
 
     def _look(self, rss: int, boundary: bool) -> bool:
-        # A program that marks no requests is not idle because none is in flight.
-        idle = not boundary and self._heap.boundaries() > 0 and not self._heap.in_flight()
+        # A program that marks no requests is not idle because none is in flight; and automatic GC
+        # goes through what it has not tenured.
+        marks = self._heap.boundaries() > 0
+        idle = marks and not boundary and not self._heap.in_flight()
         full, net = self._full, self.safety_net
         full.note_rss(rss)
         grown = net.has_grown(rss)
@@ -171,11 +184,13 @@ class Auto:
             net.relax()
         running = full.run()
         # What was young garbage is no reason, and the resident set is not known without it yet.
-        why = "" if running or grown else full.due()
+        why = full.due() if self._may_need_full() and not running and not grown else ""
         if why:
             full.begin()
             self._seen = self._heap.tallies()
             self._decide(None, f"began a full collection: {why}")
+        elif not marks:
+            return bool(running or (self._may_need_full() and full.growth()))
         elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running):
             pass  # and no other at the same boundary
         elif self._is_due(MIDDLE, self._middle, idle):
@@ -184,25 +199,43 @@ class Auto:
         owed = self._middle.owed_ns or self._recent.owed_ns or full.growth()
         return bool(running or owed or in_flight)
 
-    def automatic(self, generation: int) -> bool:
-        """Automatic GC has collected: in the middle of anything, which is the only occasion in a
-        program that marks no requests. Returns whether there is something to do for a deputy.
+    def _may_need_full(self) -> bool:
+        """Is there anything that only a full collection goes through, but for what was there from
+        the start in a program that marks no requests?"""
+        return self._heap.boundaries() > 0 or self._tenured > 1
 
-        What a full collection has left is tenured, and what has come into generation 2 when going
-        through it would take too long.
+    def automatic(self, event: Event, *, asked_for: bool) -> bool:
+        """Automatic GC has collected, or somebody who has `asked_for` it: in the middle of
+        anything, which is the only occasion in a program that marks no requests. Returns whether
+        there is something to do for a deputy.
+
+        What a full collection has left that was asked for is tenured. So is what has come into
+        generation 2 when going through it would take too long. In a program that marks no requests
+        automatic GC goes through it, unless there is next to no garbage, and when that took too
+        long, what it left is tenured.
         """
-        if self._looking or generation < MIDDLE:  # the next look takes it in
+        if self._looking or event.generation < MIDDLE:  # the next look takes it in
             return False
         self._looking = True
         try:
             self._take_in()
-            if generation == OLD:  # somebody has asked for it, and it went through everything
+            everything = event.generation == OLD and asked_for
+            if everything:
                 self._full.note_other()
-            if generation == OLD or self._recent.predicted_ns >= self._max_pause_ns // PART:
+            if everything or self._is_too_long(event):
                 self._tenure_all()
-            return self._full.run() or bool(self._full.wanted())
+            return self._full.run() or (self._may_need_full() and bool(self._full.wanted()))
         finally:
             self._looking = False
+
+    def _is_too_long(self, event: Event) -> bool:
+        longest_ns = self._max_pause_ns // PART
+        if self._heap.boundaries():
+            return self._recent.predicted_ns >= longest_ns
+        if event.generation == MIDDLE:
+            in_vain = was_in_vain(event.pause_ns, event.collected)
+            return in_vain and self._recent.predicted_ns >= longest_ns
+        return event.generation == OLD and event.pause_ns - event.collected * FREE_NS >= longest_ns
 
     def _take_in(self) -> bool:
         """What was collected since. True when anything was."""

@@ -24,7 +24,6 @@ from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
 from gcctl.policy import ADAPTIVE
 from gcctl.pressure import Listener, MemoryEvent, Pressure
 from gcctl.recycling import RecycleAdvice, Recycling
-from gcctl.safety_net import SafetyNet
 from gcctl.settings import Rollback, Watch
 from gcctl.units import size
 
@@ -179,7 +178,7 @@ class Controller:
 
     def _start(self) -> None:
         config = self.config
-        self._rollback.apply(enabled=config.automatic_gc, thresholds=self._thresholds())
+        self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         orders = self._orders()
         if (orders.every[0], orders.every[1]) != (config.gen0_every or 0, config.gen1_every or 0):
             logger.warning(
@@ -212,13 +211,6 @@ class Controller:
         batches.installed(self.check_memory if self._pressure else None, config.check_interval)
         stop_the_world = self._adaptive.heap.stop_the_world if self._adaptive else None
         concurrent.installed(config.max_pause_ns, stop_the_world)
-
-    def _thresholds(self) -> tuple[int, int, int] | None:
-        config = self.config
-        if config.thresholds is None and config.policy in ADAPTIVE:
-            rss = self._rss()
-            return SafetyNet(config.max_pause_ns, rss).thresholds(rss)
-        return config.thresholds
 
     def _orders(self) -> Orders:
         config = self.config

@@ -50,6 +50,11 @@ class Debt:
 
     def learn(self, pause_ns: int, collected: int) -> None:
         """Was it worth it?"""
-        fruitless = collected * VISIT_NS < pause_ns * WORTH_WHILE
-        self._leave_out = min(max(2 * self._leave_out, 1), MOST_LEFT_OUT) if fruitless else 0
+        in_vain = was_in_vain(pause_ns, collected)
+        self._leave_out = min(max(2 * self._leave_out, 1), MOST_LEFT_OUT) if in_vain else 0
         self.to_leave_out = self._leave_out
+
+
+def was_in_vain(pause_ns: int, collected: int) -> bool:
+    """Has a collection that took so long found next to nothing?"""
+    return collected * VISIT_NS < pause_ns * WORTH_WHILE

@@ -27,6 +27,9 @@ MOST_YOUNG: Final = 10_000
 """The threshold of generation 0 is between the last two: objects can be large. From the first on
 where they were found to be."""
 
+CPYTHONS_OWN: Final = (2_000, 10, 10)
+"""From 3.13 on; where those that were found leave automatic GC off."""
+
 NEVER_BY_ITSELF: Final = 1_000_000_000
 """The threshold of generation 2: no full collection but those that are asked for."""
 
@@ -37,26 +40,44 @@ FAST_NS: Final = 10**9
 class SafetyNet:
     """The thresholds now, from what young objects were found to be like."""
 
-    def __init__(self, max_pause_ns: int, rss: int) -> None:
+    def __init__(
+        self, max_pause_ns: int, budget: float, own: tuple[int, int, int], now_ns: int, rss: int
+    ) -> None:
+        """`own`: the thresholds that were found. `budget`: the share of elapsed time for GC."""
         self._most_for_pause = max_pause_ns // PART // NS_PER_OBJECT
-        self.clear(rss)
+        self._budget = budget
+        self._own = own if own[0] else CPYTHONS_OWN
+        self.clear(now_ns, rss)
 
-    def clear(self, rss: int) -> None:
+    def clear(self, now_ns: int, rss: int) -> None:
         """Nothing is known of them."""
         self._most = MOST_YOUNG
         self._rss = rss
         self._fast_until_ns = 0
+        self._young = self._own[0]
+        self._seen = now_ns, 0
 
-    def thresholds(self, rss: int | None = None) -> tuple[int, int, int]:
-        """As `gc.set_threshold()` takes them.
-
-        With `rss`, for a program that marks no requests: what is garbage may then be a twentieth of
-        the resident set.
-        """
+    def thresholds(self) -> tuple[int, int, int]:
+        """As `gc.set_threshold()` takes them, in a program that marks its requests."""
         young = min(max(self._most_for_pause, LEAST_YOUNG), MOST_YOUNG)
-        if rss is not None:
-            young = min(young, max(int(rss * YOUNG_SHARE) // BYTES_PER_OBJECT, LEAST_YOUNG))
         return min(young, self._most), 5, NEVER_BY_ITSELF
+
+    def thresholds_without_requests(self) -> tuple[int, int, int]:
+        """In one that does not: automatic GC does it all there, its own way."""
+        young, middle, old = self._own
+        return self._young, max(middle * young // self._young, min(middle, 5)), old
+
+    def note_time(self, now_ns: int, paused_ns: int, rss: int) -> None:
+        """The time now, and what collections of young objects have taken of it since the start.
+
+        Where that is more than the budget, in a program without requests, they come half as often:
+        as long as young garbage takes up no more than its share of the resident set.
+        """
+        since_ns, before_ns = self._seen
+        self._seen = now_ns, paused_ns
+        if paused_ns - before_ns > (now_ns - since_ns) * self._budget:
+            most = min(int(rss * YOUNG_SHARE) // BYTES_PER_OBJECT, MOST_YOUNG)
+            self._young = max(min(self._young * 2, most), self._young)
 
     def has_grown(self, rss: int) -> bool:
         """So much since the last young collection that young garbage may be what it was."""

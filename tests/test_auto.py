@@ -85,8 +85,6 @@ class TestInstalling:
         before = gc.isenabled(), gc.get_threshold()
         with gcctl.install(max_pause="10ms"):
             assert gc.isenabled()
-            assert gc.get_threshold()[0] > before[1][0]
-            gcctl.tick()
             serve_until(lambda: gc.get_threshold()[0] > before[1][0])
         assert (gc.isenabled(), gc.get_threshold()) == before
 
@@ -130,7 +128,7 @@ class TestInstalling:
 
 class TestCollecting:
     def test_young_garbage_goes_at_the_boundary_after_enough_allocations(self) -> None:
-        gcctl.install(check_interval="1h")
+        gcctl.install(check_interval="1h", thresholds=(100_000, 10, 10))
         with gcctl.request():
             few = cycle()
         assert few() is not None
@@ -300,7 +298,7 @@ gcctl.tick()
     def test_what_automatic_gc_leaves_in_generation_2_is_tenured(self) -> None:
         program = """
 import gc, gcctl
-print(gcctl.stats().policy, gc.get_threshold()[0] >= 5000)
+print(gcctl.stats().policy)
 before = gc.get_freeze_count()
 kept = [[] for _ in range(1_000_000)]
 print(gc.get_freeze_count() > before + 100_000, gcctl.stats().auto.tenured > 1)
@@ -312,7 +310,7 @@ print(gc.get_freeze_count())
         done = subprocess.run(
             command, input=program, capture_output=True, text=True, check=True, env=environment
         )
-        assert done.stdout == "auto True\nTrue True\n0\n"
+        assert done.stdout == "auto\nTrue True\n0\n"
 
 
 def native_threads() -> int:

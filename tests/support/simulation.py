@@ -124,7 +124,7 @@ class SimulatedService(FakeGC):
         )
         orders = Orders(young_after=YOUNG_AFTER, look_interval_ns=100 * MS)
         self.core.start(orders, self._notify)
-        self.auto = Auto(_Heap(self), max_pause_ns, budget, self.rss)
+        self.auto = Auto(_Heap(self), max_pause_ns, budget, (2_000, 10, 10), self.rss)
         self.auto.begin(self.rss)
 
     def serve(self, *phases: Phase) -> Measured:
