@@ -140,13 +140,16 @@ cdef class Core:
             return
         self.requests_in_flight -= 1
         self.requests += 1
-        if exc_type is not None or self._something_is_due():
+        if exc_type is not None or self._something_is_due(self.requests):
             self._boundary(exc_type)
+
+    def due(self):
+        return self._something_is_due(self.requests + 1)
 
     def tick(self):
         """A boundary without a context: one unit of work is done."""
         self.requests += 1
-        if self._something_is_due():
+        if self._something_is_due(self.requests):
             self._boundary(None)
 
     def start(self, orders, notify):
@@ -226,6 +229,13 @@ cdef class Core:
                             self.recorder.tally[index].collected,
                             self.recorder.tally[index].pause_total_ns)
                       for index in range(GCCTL_GENERATIONS)])
+
+    def paused_ns(self):
+        cdef int64_t total = 0
+        cdef int index
+        for index in range(GCCTL_GENERATIONS):
+            total += self.recorder.generation[index].pause_total_ns
+        return total
 
     def allocated(self):
         return self.allocated_before
@@ -332,8 +342,8 @@ cdef class Core:
         if self.look_interval_ns >= 0:
             self.look_at = self._now() + self.look_interval_ns
 
-    cdef inline bint _something_is_due(self) except -1:
-        return self.requests >= self.act_at or self._time_to_look() or self._young_is_due()
+    cdef inline bint _something_is_due(self, int64_t request) except -1:
+        return request >= self.act_at or self._time_to_look() or self._young_is_due()
 
     cdef inline bint _young_is_due(self) except -1:
         return self.young_after != NEVER and self._count() >= self.young_after

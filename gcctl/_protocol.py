@@ -183,6 +183,9 @@ class Core(Protocol):
         does because methods are what it expects to find on a type.
         """
 
+    def due(self) -> bool:
+        """Whether a boundary here and now would do more than count."""
+
     def tick(self) -> None:
         """A boundary without a context: one unit of work is done."""
 
@@ -210,6 +213,9 @@ class Core(Protocol):
 
     def tallies(self) -> tuple[Tally, ...]:
         """For each generation; a fraction of what a snapshot takes."""
+
+    def paused_ns(self) -> int:
+        """Pauses since the start, whoever caused them. As cheap as a call: requests read it."""
 
     def allocated(self) -> int:
         """Net allocations of tracked objects, as `gc.get_count()` had them before each collection,

@@ -105,6 +105,9 @@ class Core:
         if exc_type is not None or self._something_is_due(request):
             self._boundary(request, exc_type)
 
+    def due(self) -> bool:
+        return self._something_is_due(self._requests + 1)
+
     def tick(self) -> None:
         self._requests = request = self._requests + 1
         if self._something_is_due(request):
@@ -180,6 +183,9 @@ class Core:
 
     def tallies(self) -> tuple[Tally, ...]:
         return tuple(self._tallies)
+
+    def paused_ns(self) -> int:
+        return sum([totals.pause_total_ns for totals in self._totals])
 
     def allocated(self) -> int:
         return self._allocated

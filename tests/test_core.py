@@ -161,6 +161,47 @@ class TestBoundary:
         assert rig.core.snapshot().in_flight == 0
 
 
+class TestDue:
+    """Whether a boundary would act, which integrations ask before they put one off."""
+
+    def test_says_so_of_the_schedule_and_changes_nothing(self, rig: Rig) -> None:
+        rig.start((3, 0, 0))
+        due = []
+        for _ in range(6):
+            due.append(rig.core.due())
+            rig.core.tick()
+        assert due == [False, False, True] * 2
+        assert rig.runs == [0, 0]
+
+    def test_says_so_of_a_look(self, rig: Rig) -> None:
+        rig.start((0, 0, 0), look_interval_ns=100)
+        assert not rig.core.due()
+        rig.time_ns = 100
+        assert rig.core.due()
+        rig.core.tick()
+        assert not rig.core.due()
+
+    def test_says_so_of_allocations(self, core_class: type[Core]) -> None:
+        gc = FakeGC()
+        core = core_class(
+            collect=gc.collect, clock=gc.clock, count=gc.count, callbacks=gc.callbacks
+        )
+        core.start(Orders(young_after=10), lambda kind, event: None)
+        gc.allocated = 9
+        assert not core.due()
+        gc.allocated = 10
+        assert core.due()
+        core.tick()
+        assert not core.due()
+
+    def test_nothing_is_before_start_and_after_stop(self, rig: Rig) -> None:
+        assert not rig.core.due()
+        rig.start((1, 0, 0), look_interval_ns=0)
+        assert rig.core.due()
+        rig.core.stop()
+        assert not rig.core.due()
+
+
 class TestExitStack:
     def test_enters_and_leaves(self, rig: Rig) -> None:
         rig.start()
@@ -331,6 +372,20 @@ class TestRecording:
             rig.collected, rig.pause_ns = 9, 77
             rig.collect(1)
         assert rig.core.events() == (Event(0, 77, 1, 9, "external", 1),)
+
+    def test_all_pauses_are_summed_up(self, rig: Rig) -> None:
+        rig.start((1, 2, 4))
+        assert rig.core.paused_ns() == 0
+        for pause_ns in (1, 10, 100, 1_000):
+            rig.pause_ns = pause_ns
+            rig.core.tick()
+        rig.pause_ns = 10_000
+        rig.collect(0)  # somebody else's
+        assert rig.core.paused_ns() == 11_111
+        rig.core.stop()
+        assert rig.core.paused_ns() == 11_111
+        rig.start((1, 0, 0))
+        assert rig.core.paused_ns() == 0
 
     def test_collections_of_others_are_not_recorded_unasked(self, rig: Rig) -> None:
         rig.start((0, 0, 0), external=False)

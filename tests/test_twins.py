@@ -120,6 +120,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.just(lambda twin: in_thread(lambda: twin.log.append(twin.core.busy_elsewhere()))),
     st.just(lambda twin: twin.core.tell_long_pause()),
     st.just(lambda twin: (twin.core.attached(), twin.core.collecting())),
+    st.just(lambda twin: (twin.core.due(), twin.core.paused_ns())),
     st.just(lambda twin: twin.core.stop()),
     st.just(lambda twin: twin.core.hold()),
     st.just(lambda twin: twin.core.release()),

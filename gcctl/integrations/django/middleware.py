@@ -1,0 +1,112 @@
+"""Where Django's requests begin and end, and what the first of them installs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.core import signals
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+
+from gcctl.integrations._install import Settings, install_here
+from gcctl.integrations.entry import Entry, enter, note_failure
+
+PATH = "gcctl.integrations.django.GcctlMiddleware"
+"""For `settings.MIDDLEWARE`."""
+
+
+class GcctlMiddleware:
+    """Each request is a request of gcctl; its boundary comes when the response is closed."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+        listen(default=None)
+
+    def __call__(self, request: Any) -> Any:
+        if self._is_async:
+            return self._acall(request)
+        entry = enter(_holder(request))
+        try:
+            response = self.get_response(request)
+        except BaseException as error:  # Django makes responses of others
+            if entry is not None:
+                entry.leave(error)
+            raise
+        if entry is not None:
+            _when_closed(response, entry.leave)
+        return response
+
+    async def _acall(self, request: Any) -> Any:
+        entry = enter(_holder(request))
+        try:
+            response = await self.get_response(request)
+        except BaseException as error:  # it was cancelled
+            if entry is not None:
+                entry.leave(error)
+            raise
+        if entry is not None:
+            _when_closed(response, partial(_leave_in, asyncio.get_running_loop(), entry))
+        return response
+
+
+def _holder(request: Any) -> Any:
+    """The ASGI scope, or the WSGI environ."""
+    return getattr(request, "scope", request.META)
+
+
+def _when_closed(response: Any, leave: Callable[[], None]) -> None:
+    # Django's own, for the files of responses. `close` itself as an attribute would make a cycle.
+    try:
+        response._resource_closers.append(leave)
+    except AttributeError:  # no response of Django's
+        leave()
+
+
+def _leave_in(loop: asyncio.AbstractEventLoop, entry: Entry) -> None:
+    # Django closes responses in its thread for synchronous code, while the loop goes on.
+    try:
+        loop.call_soon_threadsafe(entry.leave)
+    except RuntimeError:  # it is closed
+        entry.leave()
+
+
+# Written while Django is set up, and by the first request.
+_default: Settings | None = None
+
+
+def listen(*, default: Settings | None) -> None:
+    """To Django's signals. `default` is what is installed where there is no `settings.GCCTL`."""
+    global _default
+    _default = _default if default is None else default
+    # To connect what is connected changes nothing.
+    signals.request_started.connect(_install)
+    signals.got_request_exception.connect(_note_failure)
+
+
+def _install(sender: Any, **_: Any) -> None:
+    # The handlers of Django's test clients serve nobody.
+    if not issubclass(sender, (WSGIHandler, ASGIHandler)):
+        return
+    signals.request_started.disconnect(_install)
+    given = getattr(settings, "GCCTL", _default)
+    if given is not None:
+        install_here(given, "gcctl.integrations.django")
+
+
+def _note_failure(sender: Any, request: Any = None, **_: Any) -> None:
+    # Django makes a response of an exception, so nobody further out sees it.
+    error = sys.exc_info()[1]
+    if error is not None and request is not None:
+        note_failure(_holder(request), error)

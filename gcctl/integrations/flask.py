@@ -1,0 +1,52 @@
+"""Flask: an extension, `Gcctl(app)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gcctl.errors import ConfigError
+from gcctl.integrations._require import require
+from gcctl.integrations.entry import note_failure
+from gcctl.integrations.wsgi import GcctlMiddleware
+
+require("flask", "2.3", extra="flask")
+
+import flask  # noqa: E402
+
+__all__ = ["Gcctl"]
+
+
+class Gcctl:
+    """`Gcctl(app)`, or `extension = Gcctl()` and later `extension.init_app(app)`.
+
+    Each request of the application is a request of gcctl, with its boundary when the response is
+    closed, and the first one in a process installs gcctl there unless somebody else has. Fields of
+    `gcctl.Config` are taken from `app.config["GCCTL"]` (a mapping; None: install nothing) and from
+    `config`, which win. They are checked at once: raises ConfigError.
+    """
+
+    def __init__(self, app: flask.Flask | None = None, **config: Any) -> None:
+        self._config = config
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Once for an application: a second time, by this or another `Gcctl`, does nothing."""
+        if "gcctl" in app.extensions:
+            return
+        settings = app.config.get("GCCTL", {})
+        if settings is not None and not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"app.config['GCCTL']: {settings!r} is not accepted; "
+                f"expected a mapping of fields, or None"
+            )
+        install = None if settings is None else {**settings, **self._config}
+        app.wsgi_app = GcctlMiddleware(app.wsgi_app, install=install)
+        app.extensions["gcctl"] = self
+        # Flask makes a response of an exception, so nobody further out sees it.
+        flask.got_request_exception.connect(_note_failure, app)
+
+
+def _note_failure(sender: flask.Flask, exception: BaseException, **_: Any) -> None:
+    note_failure(flask.request.environ, exception)

@@ -1,0 +1,140 @@
+"""WSGI: the boundary is the `close()` of the response, after the last byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, TypeAlias, cast
+
+from gcctl.integrations._install import Settings, checked, install_here
+from gcctl.integrations.entry import Entry, enter, note_failure
+
+Environ: TypeAlias = dict[str, Any]
+Response: TypeAlias = Iterable[bytes]
+App: TypeAlias = Callable[[Environ, Callable[..., Any]], Response]
+
+
+class GcctlMiddleware:
+    """`app = GcctlMiddleware(app)`: each request of this WSGI application is a request of gcctl.
+
+    With `install` (fields of `gcctl.Config`, a Config, or the path of a TOML file; `{}` for all the
+    defaults) the first request in a process installs gcctl there, unless somebody else has. They
+    are checked at once: raises ConfigError.
+    """
+
+    def __init__(self, app: App, *, install: Settings | None = None) -> None:
+        self.app = app
+        self._install = None if install is None else checked(install)
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Response:
+        if self._install is not None:
+            self._install_once()
+        entry = enter(environ)
+        try:
+            response = self.app(environ, start_response)
+        except BaseException as error:
+            if entry is not None:
+                entry.leave(error)
+            else:  # whose it is may be a server hook, which sees no exceptions
+                note_failure(environ, error)
+            raise
+        return response if entry is None else _until_closed(response, entry, environ)
+
+    def _install_once(self) -> None:
+        # One step, as nothing is called in it: of several threads one gets the settings.
+        settings, self._install = self._install, None
+        if settings is not None:
+            install_here(settings, "the WSGI middleware")
+
+
+def _until_closed(response: Response, entry: Entry, environ: Environ) -> Response:
+    """The response, and its `close()` the boundary."""
+    kind = type(response)
+    if kind is list or kind is tuple:  # nothing to close, and no code of the application's to fail
+        return _Blocks(cast("list[bytes]", response), entry)
+    server_file = environ.get("wsgi.file_wrapper")
+    if isinstance(server_file, type) and isinstance(response, server_file):
+        return _same_file(response, entry)
+    if hasattr(kind, "__len__"):
+        return _SizedStream(response, entry)
+    return _Stream(response, entry)
+
+
+class _Blocks:
+    """A list or a tuple. Its length tells servers that one block is the whole response."""
+
+    __slots__ = ("_blocks", "_entry")
+
+    def __init__(self, blocks: list[bytes], entry: Entry) -> None:
+        self._blocks = blocks
+        self._entry = entry
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._blocks)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def close(self) -> None:
+        self._entry.leave()
+
+
+class _Stream:
+    """Any other iterable, which may run code of the application's and fail."""
+
+    __slots__ = ("_entry", "_iterator", "_response")
+
+    def __init__(self, response: Response, entry: Entry) -> None:
+        self._response = response
+        self._entry = entry
+        self._iterator: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._response)
+            return next(self._iterator)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._entry.fail(error)  # the server calls close() now
+            raise
+
+    def close(self) -> None:
+        _close(getattr(self._response, "close", None), self._entry)
+
+
+class _SizedStream(_Stream):
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(cast(Sized, self._response))
+
+
+def _same_file(response: Response, entry: Entry) -> Response:
+    """The server's own wrapper of a file as it is: servers send the file behind it with sendfile()
+    only if it is theirs."""
+    close = getattr(response, "close", None)
+
+    def closing() -> None:
+        nonlocal close
+        once, close = close, None  # it may be a method of the response, which refers to us
+        _close(once, entry)
+
+    try:
+        response.close = closing  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):  # one made in C
+        entry.leave()
+    return response
+
+
+def _close(close: Callable[[], object] | None, entry: Entry) -> None:
+    try:
+        if close is not None:
+            close()
+    except BaseException as error:
+        entry.leave(error)
+        raise
+    entry.leave()

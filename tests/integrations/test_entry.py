@@ -1,0 +1,193 @@
+"""The entry that servers and frameworks share, and the error for those that are missing."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import Any
+
+import pytest
+from web_servers import examples
+
+import gcctl
+from gcctl.integrations._require import require
+from gcctl.integrations.entry import (
+    MARK,
+    Entry,
+    enter,
+    enter_server,
+    leave_server,
+    note_failure,
+)
+
+
+@pytest.fixture
+def installed(no_collection_by_itself: None) -> None:
+    gcctl.install("off")
+
+
+def counts() -> tuple[int, int, int]:
+    stats = gcctl.stats()
+    return stats.requests, stats.failures, stats.in_flight
+
+
+@pytest.mark.usefixtures("installed")
+class TestEntry:
+    def test_is_one_request(self) -> None:
+        environ: dict[str, Any] = {}
+        entry = enter(environ)
+        assert entry is not None
+        assert environ[MARK] is entry
+        assert not entry.left
+        assert counts() == (0, 0, 1)
+        entry.leave()
+        assert entry.left
+        assert counts() == (1, 0, 0)
+
+    def test_is_left_once(self) -> None:
+        outer, inner = Entry(), Entry()
+        for _ in range(3):
+            inner.leave(ValueError())
+        assert counts() == (1, 1, 1)
+        outer.leave()
+
+    def test_belongs_to_the_outermost(self) -> None:
+        environ: dict[str, Any] = {}
+        entry = enter(environ)
+        assert enter(environ) is None
+        assert environ[MARK] is entry
+        assert counts() == (0, 0, 1)
+
+    def test_may_have_failed_where_nobody_further_out_sees_it(self) -> None:
+        environ: dict[str, Any] = {}
+        note_failure(environ, ValueError())  # not one of ours
+        entry = enter(environ)
+        assert entry is not None
+        note_failure(environ, ValueError())
+        entry.leave()
+        assert counts() == (1, 1, 0)
+
+    def test_keeps_nothing_of_the_exception(self) -> None:
+        entry = Entry()
+        error = ValueError()
+        entry.fail(error)
+        assert not any(referrer is entry for referrer in gc.get_referrers(error))
+        entry.leave()
+
+    def test_that_is_dropped_is_left(self) -> None:
+        environ: dict[str, Any] = {}
+        enter(environ)
+        environ.clear()
+        assert counts() == (1, 0, 0)
+
+    def test_tells_the_pauses_inside_it(self) -> None:
+        gc.collect()
+        entry = Entry()
+        assert entry.gc_pause_ns == 0
+        gc.collect()
+        inside = entry.gc_pause_ns
+        assert inside == gcctl.stats().pause_total_ns - before(entry) > 0
+        gc.collect()
+        assert entry.gc_pause_ns > inside
+        entry.leave()
+        final = entry.gc_pause_ns
+        gc.collect()
+        assert entry.gc_pause_ns == final > inside
+
+    def test_tells_no_pauses_of_before_an_installation(self) -> None:
+        gc.collect()
+        entry = Entry()
+        gcctl.uninstall()
+        gcctl.install("off")
+        assert entry.gc_pause_ns == 0
+        entry.leave()
+        assert entry.gc_pause_ns == 0
+
+
+def before(entry: Entry) -> int:
+    """The pauses up to the start of a request that is in flight."""
+    return entry._pause_ns
+
+
+def test_the_boundary_is_not_inside_the_request() -> None:
+    gcctl.install("production")
+    entry = Entry()
+    entry.leave()
+    assert gcctl.stats().collections == 1
+    assert entry.gc_pause_ns == 0
+
+
+def test_without_install_nothing_happens() -> None:
+    environ: dict[str, Any] = {}
+    entry = enter(environ)
+    assert entry is not None
+    gc.collect()
+    assert entry.gc_pause_ns == 0
+    entry.leave(ValueError())
+    enter_server()
+    leave_server()
+    assert counts() == (0, 0, 0)
+
+
+def test_a_request_under_way_at_install_is_counted_when_it_ends() -> None:
+    entry = Entry()
+    gcctl.install("off")
+    entry.leave()
+    assert counts() == (1, 0, 0)
+
+
+@pytest.mark.usefixtures("installed")
+class TestServerHooks:
+    def test_begin_a_request_that_a_middleware_finds(self) -> None:
+        enter_server()
+        environ: dict[str, Any] = {}
+        assert enter(environ) is None
+        assert isinstance(environ[MARK], Entry)
+        assert counts() == (0, 0, 1)
+        leave_server()
+        assert counts() == (1, 0, 0)
+        assert environ[MARK].left
+
+    def test_are_of_one_thread(self) -> None:
+        enter_server()
+        found: list[Entry | None] = []
+        thread = threading.Thread(target=lambda: found.append(enter({})))
+        thread.start()
+        thread.join()
+        assert found[0] is not None
+        leave_server()
+
+    def test_may_not_be_told_of_the_end(self) -> None:
+        enter_server()
+        enter_server()
+        assert counts() == (1, 0, 1)
+        leave_server(ValueError())
+        leave_server()
+        assert counts() == (2, 1, 0)
+
+
+def test_the_example_of_the_overview_runs() -> None:
+    names: dict[str, Any] = {}
+    exec(examples("README.md")[0], names)
+    environ: dict[str, Any] = {}
+    assert names["gc_pause_ns"](environ) == 0
+    enter(environ)
+    assert names["gc_pause_ns"](environ) == 0
+
+
+class TestRequire:
+    def test_takes_what_is_new_enough(self) -> None:
+        require("pytest", "8", extra="x")
+        require("psutil", "5.9.0", extra="x")
+
+    def test_names_what_was_found_and_the_extra(self) -> None:
+        with pytest.raises(
+            ImportError,
+            match=r"gcctl\.integrations\.celery needs pytest 1000\.1 or newer "
+            r"\(found [0-9.]+\): pip install 'gcctl\[celery\]'",
+        ):
+            require("pytest", "1000.1", extra="celery")
+
+    def test_or_that_nothing_was(self) -> None:
+        with pytest.raises(ImportError, match=r"\(it is not installed\).*'gcctl\[x\]'"):
+            require("no-such-distribution", "1", extra="x")
