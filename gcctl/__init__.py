@@ -6,6 +6,9 @@ gcctl.install()              # in each worker
 with gcctl.request():        # around each request
     ...
 gcctl.uninstall()            # original settings restored, and verified
+
+PYTEST_DONT_REWRITE: a distribution with a plugin for pytest has its packages rewritten, and pytest
+warns where one was imported before it came, as by `gcctl run -m pytest`.
 """
 
 from gcctl._protocol import ByReason, Event

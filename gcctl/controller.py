@@ -42,6 +42,20 @@ DELIVERY_SECONDS = 1.0
 
 OnAlert = TypeVar("OnAlert", bound=Callable[[Alert], object])
 OnRecycle = TypeVar("OnRecycle", bound=Callable[[RecycleAdvice], object])
+Observer = Callable[["Controller", bool], object]
+
+_observers: tuple[Observer, ...] = ()
+
+
+def observe(observer: Observer) -> None:
+    """Have `observer(controller, False)` called at each look of whichever controller is installed,
+    and `observer(controller, True)` when one ends, whose `stats()` are its last then.
+
+    For exporters. A look is at the boundary of a request, which waits for it. What the observer
+    raises is a fault. There is no way to take it back.
+    """
+    global _observers
+    _observers = (*_observers, observer)
 
 
 def _is_of_a_signal(error: BaseException) -> bool:
@@ -252,6 +266,14 @@ class Controller:
             self._notes.append("the last collection was left out: one was running")
         self._final_events = self.events()
         self._final = self.stats()
+        self._tell_observers(ended=True)
+
+    def _tell_observers(self, *, ended: bool) -> None:
+        for observer in _observers:
+            try:
+                observer(self, ended)
+            except Exception:
+                self._fault()
 
     def _collect_all(self) -> int:
         if self._adaptive is not None:
@@ -335,6 +357,7 @@ class Controller:
             finally:
                 if self._adaptive is not None:
                     self._adaptive.look(rss)
+                self._tell_observers(ended=False)
 
     def _log_line(self, text: str, stats: Stats) -> None:
         from gcctl import reporting

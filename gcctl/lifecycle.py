@@ -168,6 +168,11 @@ def _uninstall_if_installed(controller: Controller) -> None:
             uninstall()
 
 
+def installed() -> Controller | None:
+    """The controller that is installed in this process."""
+    return _installed
+
+
 def stats() -> Stats:
     """The statistics of the installed controller; all zero when there is none."""
     controller = _installed

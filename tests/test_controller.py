@@ -13,6 +13,7 @@ from collecting import Node
 from processes import wait_until
 
 import gcctl
+from gcctl import controller as controller_module
 
 
 def run_requests(count: int) -> None:
@@ -321,3 +322,29 @@ class TestTrouble:
         monkeypatch.setattr(logging.Logger, "info", broken)
         gcctl.uninstall()
         assert len(told) == len(controller.stats().alerts) > 0
+
+
+def test_observers_are_called_at_looks_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def broken(controller: gcctl.Controller, ended: bool) -> None:
+        raise RuntimeError
+
+    def observer(controller: gcctl.Controller, ended: bool) -> None:
+        seen.append((controller.stats().requests > 0, ended))
+
+    monkeypatch.setattr(controller_module, "_observers", ())
+    controller_module.observe(broken)
+    controller_module.observe(observer)
+    gcctl.install("off", check_interval="1ms")
+
+    def looked() -> bool:
+        with gcctl.request():
+            return len(seen) >= 2
+
+    wait_until(looked)
+    assert set(seen) == {(True, False)}
+    assert gcctl.stats().faults >= 2
+    gcctl.uninstall()
+    assert seen.pop() == (True, True)
+    assert set(seen) == {(True, False)}

@@ -1,29 +1,30 @@
-"""The one error for a framework that is missing or too old."""
+"""What an integration needs beside gcctl, and which extra has it."""
 
 from __future__ import annotations
 
 import re
+import sys
 from importlib import metadata
 
 
 def require(distribution: str, minimum: str, *, extra: str) -> None:
-    """Raise ImportError unless `distribution` is installed in version `minimum` or newer.
+    """Raise ImportError where `distribution` is missing or older than `minimum`.
 
-    `extra` is the extra of gcctl that installs it, and the name of the integration that asks.
+    The message names the module that calls this, and the extra that has what it needs.
     """
     try:
         found = metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        found = ""
-    if _numbers(found) < _numbers(minimum):
-        raise ImportError(
-            f"gcctl.integrations.{extra} needs {distribution} {minimum} or newer "
-            f"({f'found {found}' if found else 'it is not installed'}): "
-            f"pip install 'gcctl[{extra}]'"
-        )
+        found = None
+    if found is not None and _numbers(found) >= _numbers(minimum):
+        return
+    raise ImportError(
+        f"{sys._getframe(1).f_globals['__name__']} needs {distribution} {minimum} or newer "
+        f"({'not installed' if found is None else f'found {found}'}): pip install 'gcctl[{extra}]'"
+    )
 
 
-def _numbers(version: str) -> list[int]:
-    """Those that it begins with: a pre-release counts as the release."""
-    release = re.match(r"[0-9.]*", version)
-    return [int(part) for part in release[0].split(".") if part] if release else []
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release; what comes after it (rc1, .post2, +local) is not compared."""
+    release = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in release[0].split(".")) if release else ()

@@ -1,0 +1,86 @@
+"""Pauses told one by one, to histograms that only take values."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gcctl import histogram
+from gcctl.monitor import CollectionStats
+
+GENERATION: Final = "cpython.gc.generation"
+
+AT_ONCE: Final = 100
+"""Values after which other threads have a turn: a value takes some 5 µs."""
+TURN_SECONDS: Final = 0.0001
+
+MOST: Final = 20_000
+"""Values that are told at a time; those beyond are told the next time, none is lost."""
+
+Record = Callable[[float, dict[str, int]], object]
+
+
+class Pauses:
+    """What was added to the core's histograms, told as values in seconds.
+
+    The ring of the last events has room for 256 of them, and a histogram for all. So each value
+    stands for a pause in the same bucket, 1/16 wide at most, and is chosen so that the sum of all
+    is the exact sum.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.begin()
+
+    def begin(self) -> None:
+        """What comes next has counted from zero."""
+        self._told: dict[int, Told] = defaultdict(Told)
+
+    def tell(self, generations: Sequence[CollectionStats]) -> None:
+        """What came since the last time."""
+        left = MOST
+        for generation, stats in enumerate(generations):
+            told = self._told[generation]
+            new = told.missing(stats.pause_histogram)
+            share = _share(new, stats.pause_total_ns - told.total_ns)
+            for bucket, count in new:
+                low, high = histogram.bounds(bucket)
+                value_ns = low + share * (high - low)
+                count = min(count, left)
+                self._tell(value_ns / 1e9, generation, count)
+                told.counts[bucket] += count
+                told.total_ns += count * value_ns
+                left -= count
+
+    def _tell(self, seconds: float, generation: int, count: int) -> None:
+        for number in range(1, count + 1):
+            self._record(seconds, {GENERATION: generation})
+            if number % AT_ONCE == 0:
+                time.sleep(TURN_SECONDS)
+
+
+class Told:
+    """What has been told of a generation."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[int] = Counter()
+        self.total_ns = 0.0
+
+    def missing(self, pauses: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """(bucket, count) of what has not been told."""
+        return [
+            (bucket, count - self.counts[bucket])
+            for bucket, count in pauses
+            if count > self.counts[bucket]
+        ]
+
+
+def _share(counts: Sequence[tuple[int, int]], total_ns: float) -> float:
+    """How far from the least to the greatest value of its bucket each has to be, for their sum to
+    be this."""
+    ranges = [(*histogram.bounds(bucket), count) for bucket, count in counts]
+    least = sum(low * count for low, _, count in ranges)
+    greatest = sum(high * count for _, high, count in ranges)
+    return min(max((total_ns - least) / (greatest - least), 0.0), 1.0) if greatest > least else 0.0

@@ -1,0 +1,90 @@
+"""What a process has to export at one moment, in a form that can be added up and stored."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+from importlib import metadata
+from typing import NamedTuple
+
+from gcctl.exporters._metrics import METRICS, pause_counts
+from gcctl.monitor import Stats
+
+Numbers = dict[str, dict[str, int]]
+"""Of each metric, by the value of its label."""
+
+
+class Reading(NamedTuple):
+    counters: Numbers
+    """All of them only grow, for as long as the process is not told to begin anew."""
+    pauses: dict[str, list[int]]
+    """By generation: the counts between bounds, and last the sum in nanoseconds."""
+    gauges: Numbers
+    """The others; levels too."""
+    info: dict[str, str]
+
+    def encode(self) -> bytes:
+        return json.dumps(self, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, content: bytes) -> Reading:
+        return cls(*json.loads(content))
+
+
+NOTHING = Reading({}, {}, {}, {})
+
+
+def read(stats: Stats) -> Reading:
+    """`NOTHING` when these are the statistics of nobody."""
+    if stats.policy is None:
+        return NOTHING
+    counters: Numbers = {}
+    gauges: Numbers = {}
+    for metric in METRICS:
+        into = counters if metric.kind == "counter" else gauges
+        into[metric.name] = dict(metric.read(stats))
+    return Reading(
+        counters,
+        {
+            str(generation): [*pause_counts(totals.pause_histogram), totals.pause_total_ns]
+            for generation, totals in enumerate(stats.generations)
+        },
+        gauges,
+        {
+            "policy": stats.policy,
+            "implementation": stats.implementation,
+            "version": version(),
+        },
+    )
+
+
+@functools.cache
+def version() -> str:
+    """Of gcctl."""
+    return metadata.version("gcctl")
+
+
+def total(readings: Iterable[Reading]) -> Reading:
+    """Their counters and pauses added up; gauges and info are each one's own, and left out."""
+    counters: Numbers = {}
+    pauses: dict[str, list[int]] = {}
+    for reading in readings:
+        for name, values in reading.counters.items():
+            into = counters.setdefault(name, {})
+            for label, value in values.items():
+                into[label] = into.get(label, 0) + value
+        for generation, counts in reading.pauses.items():
+            before = pauses.get(generation) or [0] * len(counts)
+            pauses[generation] = [a + b for a, b in zip(before, counts, strict=True)]
+    return Reading(counters, pauses, {}, {})
+
+
+def negative(reading: Reading) -> Reading:
+    """What takes its counters and pauses away again, when it is added."""
+    return Reading(
+        {name: {k: -v for k, v in values.items()} for name, values in reading.counters.items()},
+        {generation: [-count for count in counts] for generation, counts in reading.pauses.items()},
+        {},
+        {},
+    )

@@ -1,0 +1,194 @@
+"""The readings of all workers of a server: a file of fixed size for each, in a directory of theirs.
+
+A worker holds the lock on its file as long as it lives; the system lets go of it when the worker
+dies, however it dies. A new worker takes the first file that nobody holds and counts on from what
+is in there. So nothing that was counted ever gets less, and there are never more files than there
+were workers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gcctl.controller import Controller
+from gcctl.errors import GcctlError
+from gcctl.exporters import _records
+from gcctl.exporters._reading import NOTHING, Reading, negative, read, total
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    HAS_LOCKS = False
+else:
+    HAS_LOCKS = True
+
+PASSES: Final = 3
+"""How often to look for a file that nobody holds before a new one is made: who reads the files
+holds each for a moment."""
+PAUSE_SECONDS: Final = 0.0005
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long the end of a controller waits for another thread that is writing."""
+
+
+class Worker(NamedTuple):
+    """What a file says."""
+
+    number: str
+    reading: Reading
+    alive: bool
+    """Whether its last worker still is."""
+
+
+class WorkerFile:
+    """This process's file in a directory. A forked child takes one of its own.
+
+    Raises GcctlError where there is no such directory, or no file locks on this system.
+    """
+
+    def __init__(self, directory: str) -> None:
+        if not HAS_LOCKS:
+            raise GcctlError("metrics of several processes need flock(), which is not here")
+        if not os.path.isdir(directory):
+            raise GcctlError(
+                f"the directory for the metrics of all workers is missing: {directory!r}"
+            )
+        self._directory = Path(directory)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._file = -1
+        self._identity = (0, 0)
+        self._records = 0
+        self._before = NOTHING
+        """What was in the file when it was taken, and what controllers that have ended counted."""
+        self._own = NOTHING
+        """What the controller that has not ended had counted when it was written last."""
+        self._ended: Controller | None = None
+        self.written_at = float("-inf")
+
+    def after_fork(self) -> None:
+        """In the child: else it would hold the lock of its parent, too."""
+        if self._is_held():
+            os.close(self._file)
+        self._forget()
+
+    def write(self, controller: Controller, *, ended: bool = False) -> None:
+        """Make known what the controller has counted; once it has `ended`, it is not asked again.
+
+        Left out while another thread is at it. Raises OSError.
+        """
+        if not self._lock.acquire(timeout=PATIENCE_SECONDS if ended else 0):
+            return
+        try:
+            if controller is self._ended:
+                return
+            reading = read(controller.stats())
+            if not self._is_held():
+                self._take()
+            counted = total([self._before, reading])
+            if ended:
+                self._store(counted)
+                self._ended, self._before, self._own = controller, counted, NOTHING
+            else:
+                self._store(counted._replace(gauges=reading.gauges, info=reading.info))
+                self._own = reading
+        finally:
+            self._lock.release()
+
+    def workers(self) -> Iterator[Worker]:
+        """What every worker has made known, dead ones too."""
+        for path in sorted(self._directory.glob("gcctl-*.worker")):
+            with suppress(FileNotFoundError), path.open("rb") as stream:
+                _, reading = _records.newest(stream.read())
+                alive = not _lock(stream.fileno())
+                yield Worker(path.stem.removeprefix("gcctl-"), reading, alive)
+
+    def _is_held(self) -> bool:
+        """Do we hold a file that others find?"""
+        if self._file < 0:
+            return False
+        try:
+            now = os.fstat(self._file)
+            same = (now.st_dev, now.st_ino) == self._identity
+        except OSError:
+            same = False
+        if same and now.st_nlink:
+            return True
+        if same:  # somebody has emptied the directory
+            os.close(self._file)
+        else:
+            # Somebody has closed all descriptors. The file is there as that of a dead worker, and
+            # what this one has counted is in it.
+            self._before, self._own = negative(self._own), NOTHING
+        self._file = -1
+        return False
+
+    def _take(self) -> None:
+        for left in reversed(range(PASSES)):
+            number = 0
+            while self._is_taken(number, create=not left):
+                number += 1
+            if self._file >= 0:
+                return
+            time.sleep(PAUSE_SECONDS)
+
+    def _is_taken(self, number: int, *, create: bool) -> bool:
+        """Whether a file is somebody's; when it is not, it is ours now, if there is one."""
+        path = self._directory / f"gcctl-{number}.worker"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o666)
+        except FileNotFoundError:
+            if create:  # the directory is gone
+                raise
+            return False
+        if not _lock(file, exclusive=True):
+            os.close(file)
+            return True
+        found = os.fstat(file)
+        self._records, before = _records.newest(os.pread(file, _records.FILE_BYTES, 0))
+        self._before = total([before, self._before])
+        self._file, self._identity = file, (found.st_dev, found.st_ino)
+        return False
+
+    def _store(self, reading: Reading) -> None:
+        _records.write(self._file, self._records + 1, reading)
+        self._records += 1
+        self.written_at = time.monotonic()
+
+
+def _lock(file: int, *, exclusive: bool = False) -> bool:
+    """False: somebody else holds it. It is held until the file is closed."""
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+_files: dict[str, WorkerFile] = {}
+
+
+def worker_file(directory: str | os.PathLike[str]) -> WorkerFile:
+    """The one of this process in that directory. Raises GcctlError, as `WorkerFile`."""
+    path = os.path.realpath(directory)
+    if path not in _files:
+        _files[path] = WorkerFile(path)
+    return _files[path]
+
+
+def _after_fork() -> None:
+    for file in tuple(_files.values()):
+        file.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

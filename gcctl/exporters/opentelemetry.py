@@ -1,0 +1,192 @@
+"""OpenTelemetry: gcctl's counters as metrics, and the pauses of a request on its span.
+
+    from gcctl.exporters import opentelemetry
+
+    opentelemetry.instrument()
+
+What the export asks for is read then; nothing is done at requests but where they have a span.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from gcctl._impl import core
+from gcctl.controller import Controller, observe
+from gcctl.errors import GcctlError
+from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
+from gcctl.exporters._pauses import GENERATION, Pauses
+from gcctl.exporters._reading import NOTHING, read, total, version
+from gcctl.integrations._require import require
+from gcctl.lifecycle import installed
+
+require("opentelemetry-sdk", "1.30", extra="opentelemetry")
+
+from opentelemetry import metrics, trace  # noqa: E402
+from opentelemetry.context import Context  # noqa: E402
+from opentelemetry.metrics import CallbackOptions, Observation  # noqa: E402
+from opentelemetry.sdk.trace import Span, SpanProcessor  # noqa: E402
+
+logger = logging.getLogger("gcctl")
+
+PAUSE_ATTRIBUTE: Final = "gcctl.gc_pause_ns"
+"""Of a span: for how many nanoseconds the process was paused for collections while it lasted."""
+
+CONVENTION: Final = {
+    "cpython.gc.collections": ("collections", "{collection}"),
+    "cpython.gc.collected_objects": ("collected", "{object}"),
+    "cpython.gc.uncollectable_objects": ("uncollectable", "{object}"),
+}
+"""Name of OpenTelemetry's semantic conventions → key of gc.get_stats(), unit."""
+
+OWN: Final = tuple(m for m in METRICS if m.name not in ("gc.collections", "gc.collected_objects"))
+"""What the conventions do not have; or have by another name."""
+NAMES: Final = {"resident_memory": "process.memory.usage"}
+
+WAIT_SECONDS: Final = 1.0
+"""How long the end of a controller waits for an export."""
+
+_instrumented: list[Any] = []
+
+
+def instrument(meter_provider: Any = None, tracer_provider: Any = None) -> None:
+    """Export gcctl's metrics by `meter_provider`, and note on each span of a request or message by
+    `tracer_provider` how long collections paused the process meanwhile. None: the global one.
+
+    Call it once in each process, after the providers are set and after the fork; before or after
+    `gcctl.install()`. A second call for the same meter provider does nothing.
+
+    Raises GcctlError for a tracer provider that takes no span processors.
+    """
+    tracers = trace.get_tracer_provider() if tracer_provider is None else tracer_provider
+    if hasattr(tracers, "add_span_processor"):
+        if tracers not in _instrumented:
+            _instrumented.append(tracers)
+            tracers.add_span_processor(PauseSpanProcessor())
+    elif tracer_provider is not None:
+        raise GcctlError(f"{tracer_provider!r} is no tracer provider that takes span processors")
+    meters = metrics.get_meter_provider() if meter_provider is None else meter_provider
+    if meters not in _instrumented:
+        _instrumented.append(meters)
+        _Exporter(metrics.get_meter("gcctl", version(), meters))
+
+
+class PauseSpanProcessor(SpanProcessor):
+    """Sets `gcctl.gc_pause_ns` on spans of the kinds SERVER and CONSUMER, when they end.
+
+    It counts every pause of the process, whoever caused it. Without `gcctl.install()`, or of who
+    does without `instrument()`, it may be added to a tracer provider by itself.
+    """
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if span.kind in (trace.SpanKind.SERVER, trace.SpanKind.CONSUMER) and installed():
+            _measure(span)
+
+
+def _measure(span: Any) -> None:
+    # When the SDK tells its processors that a span ends, attributes can no longer be set: up to
+    # 1.45 at least in `_on_ending` neither. So the span gets an `end` of its own.
+    begun, end = core.paused_ns(), span.end
+
+    def end_with_pause(end_time: int | None = None) -> None:
+        with suppress(Exception):
+            # Else the span and this function would keep each other alive, as garbage.
+            del span.end
+            span.set_attribute(PAUSE_ATTRIBUTE, max(core.paused_ns() - begun, 0))
+        end(end_time)
+
+    span.end = end_with_pause
+
+
+class _Exporter:
+    """The instruments of one meter, and what they tell."""
+
+    def __init__(self, meter: Any) -> None:
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._before = NOTHING  # of controllers that have ended
+        self._ended: Controller | None = None
+        self._now = NOTHING
+        self._pauses = Pauses(
+            meter.create_histogram(
+                "gcctl.gc.pause",
+                "s",
+                "Pauses for collections, whoever caused them",
+                explicit_bucket_boundaries_advisory=[bound / 1e9 for bound in PAUSE_BOUNDS_NS],
+            ).record
+        )
+        for name, (key, unit) in CONVENTION.items():
+            meter.create_observable_counter(name, [_interpreter(key)], unit)
+        create = {
+            "counter": meter.create_observable_counter,
+            "level": meter.create_observable_up_down_counter,
+            "gauge": meter.create_observable_gauge,
+        }
+        for position, metric in enumerate(OWN):
+            name = NAMES.get(metric.name, f"gcctl.{metric.name}")
+            tell = self._teller(metric, refresh=position == 0)
+            create[metric.kind](name, [tell], metric.unit, metric.help)
+        observe(self._note_end)
+
+    def _teller(self, metric: Metric, refresh: bool) -> Callable[[CallbackOptions], Any]:
+        """An export asks for all instruments one after the other, and shall get one moment."""
+
+        def tell(options: CallbackOptions) -> Iterator[Observation]:
+            if refresh:
+                self._refresh()
+            found = self._now.counters if metric.kind == "counter" else self._now.gauges
+            for label, value in found.get(metric.name, {}).items():
+                attributes = {f"gcctl.{metric.label}": label} if metric.label else {}
+                yield Observation(value / 1e9 if metric.unit == "s" else value, attributes)
+
+        return tell
+
+    def _refresh(self) -> None:
+        if not self._acquire(0):  # another export reads it
+            return
+        try:
+            controller = installed()
+            if controller is None or controller is self._ended:
+                self._now = self._before
+                return
+            stats = controller.stats()
+            reading = read(stats)
+            counted = total([self._before, reading])
+            self._now = counted._replace(gauges=reading.gauges)
+            self._pauses.tell(stats.generations)
+        finally:
+            self._lock.release()
+
+    def _note_end(self, controller: Controller, ended: bool) -> None:
+        if not ended or not self._acquire(WAIT_SECONDS):
+            return
+        try:
+            stats = controller.stats()
+            self._pauses.tell(stats.generations)
+            self._pauses.begin()
+            self._before = self._now = total([self._before, read(stats)])
+            self._ended = controller
+        finally:
+            self._lock.release()
+
+    def _acquire(self, seconds: float) -> bool:
+        if self._process != os.getpid():  # forked: the thread that held it may not be here
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+            self._before = NOTHING
+            self._pauses.begin()
+        return self._lock.acquire(timeout=seconds)
+
+
+def _interpreter(key: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def tell(options: CallbackOptions) -> Iterator[Observation]:
+        for generation, counts in enumerate(gc.get_stats()):
+            yield Observation(counts[key], {GENERATION: generation})
+
+    return tell
