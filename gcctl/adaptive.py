@@ -130,8 +130,12 @@ class Adaptive:
             self._watch.changed_by_us()
 
     def _act(self) -> float | None:
+        """In the deputy's thread."""
+        return None if self._would_be_foreign() else self.idle()
+
+    def idle(self) -> float | None:
         """As a boundary would, while none comes. Returns seconds, as `Deputy` wants them."""
-        if self._ended or self._would_be_foreign():
+        if self._ended:
             return None
         self.heap.repair()
         if concurrent.running is not None:

@@ -307,6 +307,16 @@ class Controller:
             if self._final is not None and logger.isEnabledFor(logging.INFO):
                 self._log_line("uninstalled: %s", self._final)
 
+    def _idle(self) -> float | None:
+        """A thread of the program has had nothing to do for `deputy.INTERVAL_SECONDS`: do in it
+        what waits for that. Returns seconds after which to be called again; None: not before the
+        next boundary. For integrations that know of such a place."""
+        try:
+            return self._adaptive.idle() if self._adaptive is not None else None
+        except Exception:
+            self._fault()
+            return None
+
     def _before_fork(self) -> None:
         if self._adaptive is not None:
             self._adaptive.before_fork()

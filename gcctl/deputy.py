@@ -63,8 +63,11 @@ class Deputy:
         """Is there a thread to wait for?"""
         if _thread.get_ident() in self._threads.values():
             return False
-        # For the system it is there a little longer.
-        return bool(self._threads) or os.path.exists(f"/proc/self/task/{self._native_id}")
+        if self._threads:
+            return True
+        # For the system it is there a little longer. A greenlet in its place never was.
+        mine = self._native_id == _thread.get_native_id()
+        return not mine and os.path.exists(f"/proc/self/task/{self._native_id}")
 
     def after_fork(self) -> None:
         """In the child, which has no such thread."""
