@@ -8,6 +8,7 @@ table; only the label under which an error is reported differs.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -187,6 +188,17 @@ def _choice(names: tuple[str, ...], value: Any) -> str:
     return value.lower()
 
 
+def _stagger(value: Any) -> str:
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if type(path) is not str or "\0" in path:
+        raise _RejectedError
+    if path.lower() == "auto":
+        return "auto"
+    if not os.path.isabs(path):
+        raise _RejectedError("a relative path would be another file in each working directory")
+    return path
+
+
 def _or_none(word: str, parse: Callable[[Any], Any], value: Any) -> Any:
     """None is spelt `word` where there is no None: in TOML and in the environment."""
     if value is None or (type(value) is str and value.lower() == word):
@@ -221,6 +233,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("gen0_every", "gen1_every", "gen2_every", "report_every", "recycle_after_requests"), _COUNT
     ),
     "full_collection": Kind(partial(_choice, ("stop", "concurrent")), "one of concurrent, stop"),
+    "stagger": Kind(
+        partial(_or_none, "none", _stagger),
+        'the absolute path of a lock file, "auto", or None ("none")',
+    ),
     "automatic_gc": Kind(partial(_or_none, "leave", _flag), 'true, false, or None ("leave")'),
     "thresholds": Kind(
         partial(_or_none, "leave", _thresholds),

@@ -55,6 +55,10 @@ class Heap(WholeHeap, Protocol):
     def concurrent(self) -> bool:
         """Whether full collections are, as a rule."""
 
+    @property
+    def kept(self) -> bool:
+        """Whether full collections that stop the world leave tenured objects alone."""
+
     def collect(self, generation: int) -> int:
         """Returns the unreachable objects found, -1 where another collection prevents it."""
 
@@ -219,10 +223,10 @@ class Auto:
         self._looking = True
         try:
             self._take_in()
-            everything = event.generation == OLD and asked_for
-            if everything:
+            whole = event.generation == OLD and asked_for
+            if whole and not self._heap.kept:  # it went through everything
                 self._full.note_other()
-            if everything or self._is_too_long(event):
+            if whole or self._is_too_long(event):
                 self._tenure_all()
             return self._full.run() or (self._may_need_full() and bool(self._full.wanted()))
         finally:

@@ -19,6 +19,7 @@ from gcctl.concurrent_run import BUSY, INTERRUPTED, UNINSTALLED, ConcurrentColle
 from gcctl.cycles import CycleProfile, Cycles
 from gcctl.limits import rss_bytes
 from gcctl.prospects import Prospects
+from gcctl.staggering import turn
 
 logger = logging.getLogger("gcctl")
 
@@ -118,6 +119,8 @@ class Concurrent:
             raise
         finally:
             handle._begun()
+            if handle.outcome is not None:
+                turn.over()
         return handle
 
     def _begin(self, handle: ConcurrentCollection, reason: int, anyway: bool) -> None:
@@ -198,6 +201,7 @@ class Concurrent:
         self.wait_for_children()
 
     def ended(self, collection: ConcurrentCollection) -> None:
+        turn.over()
         seen = self._running
         if seen is not None and seen() is collection:
             self._dropped(seen)  # another thread may have begun the next one since

@@ -25,6 +25,7 @@ from gcctl.policy import ADAPTIVE
 from gcctl.pressure import Listener, MemoryEvent, Pressure
 from gcctl.recycling import RecycleAdvice, Recycling
 from gcctl.settings import Rollback, Watch
+from gcctl.staggering import InTurn, turn
 from gcctl.units import size
 
 logger = logging.getLogger("gcctl")
@@ -99,6 +100,7 @@ class Controller:
         self._pressure: Pressure | None = None
         self._watch: Watch | None = None
         self._adaptive: Adaptive | None = None
+        self._fulls = InTurn(self._begin_full, core.boundaries)
         self._rollback = Rollback()
         self._final: Stats | None = None
         self._final_events: tuple[Event, ...] = ()
@@ -192,6 +194,7 @@ class Controller:
 
     def _start(self) -> None:
         config = self.config
+        turn.installed(config.stagger)
         self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         orders = self._orders()
         if (orders.every[0], orders.every[1]) != (config.gen0_every or 0, config.gen1_every or 0):
@@ -235,7 +238,7 @@ class Controller:
         )
         emergency = config.emergency_interval_ns
         adaptive = config.policy in ADAPTIVE
-        look = adaptive or config.monitoring or config.memory_limit is not None
+        look = adaptive or config.monitoring or config.memory_limit or config.stagger
         return Orders(
             every=schedule_for(every),
             report_every=config.report_every or NEVER,
@@ -245,7 +248,7 @@ class Controller:
             emergency_generation=1 if adaptive else FULL,
             young_after=schedule_for((YOUNG_AFTER, NEVER, NEVER))[0] if adaptive else NEVER,
             max_pause_ns=config.max_pause_ns,
-            concurrent=config.full_collection == "concurrent",
+            concurrent=config.full_collection == "concurrent" or config.stagger is not None,
             external=config.monitoring or adaptive,
             tell_external=adaptive,
         )
@@ -286,6 +289,7 @@ class Controller:
             self._watch.end()
         batches.uninstalled()
         concurrent.uninstalled()
+        turn.uninstalled()
         if not self._core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
         if self._adaptive is not None:
@@ -340,12 +344,15 @@ class Controller:
         elif kind == "attend":
             concurrent.attend()
         elif kind == "full":
-            concurrent.start(SCHEDULED)
+            self._fulls.due(self._core.now())
         elif kind == "recycle":
             served = f"{self._core.snapshot().requests:,} requests served"
             self._recycling.advise("requests", served)
         elif kind == "look":
-            self._look(self._rss())
+            try:
+                self._look(self._rss())
+            finally:
+                self._fulls.look(self._core.now())
         elif kind == "external":
             if self._adaptive is not None and event is not None:
                 self._adaptive.note_collection(event)
@@ -408,6 +415,16 @@ class Controller:
                 f"({middle:,} and {old:,}), over max_collections_per_minute {most:,}"
             )
             self._alert("gc_frequency", now, message)
+
+    def _begin_full(self) -> bool:
+        """One of a schedule. False where another collection prevents it."""
+        if self.config.full_collection == "concurrent":
+            concurrent.start(SCHEDULED)
+            return True
+        try:
+            return self._core.collect(FULL, SCHEDULED) >= 0
+        finally:
+            turn.over()
 
     def _collect_for_pressure(self, generation: int) -> int:
         if self._adaptive is not None:

@@ -70,6 +70,10 @@ class WholeHeap(Protocol):
     def full_runs(self) -> bool:
         """Does a concurrent full collection run, whoever began it?"""
 
+    def turn_comes(self, waited_ns: int) -> bool:
+        """Is it this process's turn for one that has been due for so long? Others then wait until
+        it has ended."""
+
     def begin_full(self) -> Full: ...
 
 
@@ -162,7 +166,9 @@ class FullCollections:
             return ""
         now = self._heap.now()
         self._quiet_by_ns = self._quiet_by_ns or now + QUIET_NS
-        return why if now >= self._quiet_by_ns or not self._heap.in_flight() else ""
+        if now < self._quiet_by_ns and self._heap.in_flight():
+            return ""
+        return why if self._heap.turn_comes(now - self._quiet_by_ns + QUIET_NS) else ""
 
     def begin(self) -> None:
         self._quiet_by_ns = 0

@@ -10,12 +10,15 @@ from gcctl.collectors import COLLECTOR
 from gcctl.concurrent import concurrent
 from gcctl.concurrent_run import ConcurrentCollection, ConcurrentRun
 from gcctl.full_collections import Full
+from gcctl.staggering import turn
 from gcctl.tenure import Tenure
 
 FULL: Final = 2
 SCHEDULED: Final = REASONS.index("scheduled")
 PRESSURE: Final = REASONS.index("pressure")
 DID_NOT_RUN: Final = -1
+
+NOT_WAITING: Final = -1
 
 PATIENCE: Final = 2
 """Times that memory may be found over its limit while a concurrent collection runs for that; then
@@ -43,8 +46,8 @@ class ProcessHeap:
     ) -> None:
         """`stop`: full collections are never to be concurrent. The others are called around each
         call of `gc.freeze()`, and when a concurrent collection for memory pressure runs."""
-        self.tenured = Tenure(core.freeze)
         self.concurrent = not stop and not concurrent.missing
+        self.tenured = Tenure(core.freeze, can_be_kept=self.concurrent)
         self.boundaries = core.boundaries
         self.now = core.now
         self.tallies = core.tallies
@@ -57,6 +60,9 @@ class ProcessHeap:
         self._asked = 0
         self._on_relief = on_relief
         self._thawed = False  # for a collection that somebody has asked for
+        # Where what is tenured is kept, and the last full collection had to stop the world, its
+        # garbage was not found: no more is tenured until more than so many were concurrent.
+        self._tenures_after = NOT_WAITING
         self._relief: ConcurrentCollection | None = None
 
     def collect(self, generation: int) -> int:
@@ -64,8 +70,16 @@ class ProcessHeap:
             return 0
         return self._core.collect(generation, SCHEDULED)
 
+    @property
+    def kept(self) -> bool:
+        return self.tenured.kept
+
     def tenure(self) -> bool:
         self._thawed = False
+        if self._tenures_after != NOT_WAITING:
+            if concurrent.stats.collected <= self._tenures_after:
+                return False
+            self._tenures_after = NOT_WAITING
         self._before_freeze()
         try:
             return self.tenured.keep()
@@ -74,7 +88,7 @@ class ProcessHeap:
 
     def thaw(self) -> None:
         """For a full collection of somebody else, that begins now."""
-        self._thawed = self.tenured.ours
+        self._thawed = self.tenured.returnable
         self.tenured.give_back()
 
     def repair(self) -> None:
@@ -87,22 +101,31 @@ class ProcessHeap:
 
     def after_fork(self) -> None:
         self._relief = None
+        self._tenures_after = NOT_WAITING
+
+    def turn_comes(self, waited_ns: int) -> bool:
+        return turn.comes(waited_ns)
 
     def begin_full(self) -> Full:
         if not self._stop:
             return concurrent.start(SCHEDULED)
-        collected = self.stop_the_world(SCHEDULED)
+        try:
+            collected = self.stop_the_world(SCHEDULED)
+        finally:
+            turn.over()
         outcome = "void: another collection was running" if collected < 0 else "collected"
         return Stopped(outcome, ConcurrentRun(objects_collected=max(collected, 0)))
 
     def stop_the_world(self, reason: int) -> int:
-        """A full collection that goes through tenured objects too."""
-        tenured = self.tenured.ours
+        """A full collection that goes through tenured objects too, unless they are kept."""
+        thawed = self.tenured.returnable
         self.tenured.give_back()
+        if self.tenured.kept:
+            self._tenures_after = concurrent.stats.collected
         try:
             return self._core.collect(FULL, reason)
         finally:
-            if tenured:
+            if thawed:
                 self.tenure()
 
     def relieve(self, generation: int) -> int:

@@ -18,6 +18,7 @@ from gcctl.controller import Controller
 from gcctl.errors import GcctlError
 from gcctl.fork import ForkGuard
 from gcctl.monitor import Stats
+from gcctl.preload import preload
 from gcctl.settings import NotRestoredError
 
 logger = logging.getLogger("gcctl")
@@ -35,7 +36,8 @@ _lock = threading.RLock()
 _changing = 0
 _cancelled = False  # uninstall() was called in the middle of install()
 _hooked = False
-_fork_guard = ForkGuard(_impl.core, lambda: _installed is not None)
+# In a master too that installs nothing itself, but has prepared its heap for those it forks.
+_fork_guard = ForkGuard(_impl.core, lambda: _installed is not None or preload.shared)
 
 
 def install(
@@ -96,6 +98,17 @@ def _demand_gil() -> None:
     # one, unless it was told not to.
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise GcctlError("gcctl needs the GIL, which is off in this process: set PYTHON_GIL=1")
+
+
+def share_with_children() -> bool:
+    """In a pre-fork master, before a fork: what it has loaded is collected and frozen, so that the
+    collections of its children do not write to it; from then on automatic GC is off here, not
+    there. False where gcctl is installed here, which has its own way with the heap."""
+    if _installed is not None:
+        return False
+    _hook_into_process()
+    preload.share()
+    return True
 
 
 def _start(controller: Controller) -> None:

@@ -36,6 +36,10 @@ class Values:
     """How full collections run: "stop", or "concurrent" (beside the process, where that is
     possible)."""
 
+    stagger: str | None
+    """What keeps the full collections of several processes apart: the path of a lock file that they
+    share, or "auto", which is their master's or this user's; None: nothing."""
+
     automatic_gc: bool | None
     """CPython's own triggering while installed: True on, False off, None left as found."""
 
@@ -110,6 +114,7 @@ _PRODUCTION = Preset(
     gen1_every=10,
     gen2_every=100,
     full_collection="stop",
+    stagger=None,
     automatic_gc=False,
     thresholds=None,
     max_pause=0.010,

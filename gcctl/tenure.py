@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from gcctl.collectors import COLLECTOR
+from gcctl.preload import preload
 
 OF_THE_INTERPRETER = 1000 if sys.version_info[:2] == (3, 12) else 0
 """So many objects may be frozen that nobody has frozen: CPython 3.12 starts with some hundreds."""
@@ -17,11 +18,19 @@ class Tenure:
 
     The interpreter has one permanent generation for everybody, and thaws all of it or nothing. So
     where somebody else has frozen objects before, none are tenured: they could not be given back.
+
+    What gcctl itself has frozen in a pre-fork master is never thawed in its workers, and so neither
+    is what they tenure, which is `kept`. Only a collection that goes through frozen objects as they
+    are finds the garbage in it: where none does, nothing is tenured either.
     """
 
-    def __init__(self, freeze: Callable[[], object]) -> None:
+    def __init__(self, freeze: Callable[[], object], *, can_be_kept: bool = False) -> None:
+        self.kept = preload.frozen
+        """Whether nothing is ever given back."""
         # Counting takes as long as there are frozen objects: once, and nearly always none.
-        self.possible = COLLECTOR != "free-threaded" and gc.get_freeze_count() <= OF_THE_INTERPRETER
+        self.possible = COLLECTOR != "free-threaded" and (
+            can_be_kept if self.kept else gc.get_freeze_count() <= OF_THE_INTERPRETER
+        )
         self._freeze = freeze
         self.ours = False
         """Whether anything is tenured."""
@@ -34,9 +43,14 @@ class Tenure:
             self._freeze()
         return self.possible
 
+    @property
+    def returnable(self) -> bool:
+        """Whether there is something to give back."""
+        return self.ours and not self.shared and not self.kept
+
     def give_back(self) -> None:
         """To generation 2, all of it."""
-        if self.ours and not self.shared:
+        if self.returnable:
             gc.unfreeze()
             self.ours = False
 

@@ -29,6 +29,8 @@ LAYERS = [
         "cycles",
         "delivery",
         "deputy",
+        "preload",
+        "staggering",
         "tenure",
     },
     {"_concurrent", "_core", "_pycore", "_memory", "_pymemory", "config", "settings", "limits"},

@@ -11,6 +11,7 @@ from gcctl import _pycore
 from gcctl.debt import PART
 from gcctl.full_collections import EVIDENCE, GROWTH, MOST_GROWTH
 from gcctl.safety_net import LEAST_GROWTH_BYTES
+from gcctl.staggering import MOST_WAIT_NS
 
 BUDGET = 0.01
 LIMIT_NS = 10 * MS // PART
@@ -100,6 +101,21 @@ def test_back_off_ends_when_garbage_appears(concurrent: bool) -> None:
     assert service.auto.stats.back_off == 0
     assert leaky.rss < quiet.rss * (1 + MOST_GROWTH) * 1.1
     assert service.serve(Phase(20_000, LEAKS_CYCLES)).rss <= leaky.rss * (1 + GROWTH)
+
+
+def test_a_full_collection_that_waits_for_its_turn_holds_up_nothing_else() -> None:
+    service = SimulatedService(_pycore.Core, live=300_000)
+    waited: list[int] = []
+
+    def turn_comes(waited_ns: int) -> bool:
+        waited.append(waited_ns)
+        return waited_ns >= MOST_WAIT_NS
+
+    service.turn_comes = turn_comes
+    measured = service.serve(Phase(30_000, LEAKS_CYCLES))  # 20 minutes
+    assert measured.fulls == sum(waited_ns >= MOST_WAIT_NS for waited_ns in waited) > 2
+    assert max(waited) < MOST_WAIT_NS + NS
+    assert measured.middle_since_ns <= LIMIT_NS / (BUDGET / PART) + 2 * NS
 
 
 def test_a_service_that_makes_no_garbage_is_hardly_ever_collected_in_full() -> None:

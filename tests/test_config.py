@@ -64,6 +64,7 @@ SPELLINGS: dict[str, st.SearchStrategy[Any]] = {
     "policy": st.sampled_from(sorted(PRESETS)),
     **dict.fromkeys(COUNTS, counts),
     "full_collection": st.sampled_from(["stop", "concurrent", "Stop", "CONCURRENT"]),
+    "stagger": st.sampled_from([None, "none", "auto", "AUTO", "/run/gcctl.lock", Path("/tmp/x")]),
     "automatic_gc": st.none() | st.just("leave") | flags,
     "thresholds": st.none()
     | st.just("leave")
@@ -88,7 +89,7 @@ def as_text(name: str, value: Any) -> str:
     """The value as an environment variable spells it."""
     if value is None:
         words = dict.fromkeys(("automatic_gc", "thresholds"), "leave")
-        words |= dict.fromkeys(("memory_limit", "recycle_above"), "none")
+        words |= dict.fromkeys(("memory_limit", "recycle_above", "stagger"), "none")
         return words.get(name, "never")
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
@@ -273,6 +274,7 @@ BAD: dict[str, list[Any]] = {
     "recycle_jitter": [*BAD_SHARES, False, float("nan"), float("inf"), "100.1%", "10B"],
     "final_collection": [None, 1, "maybe", "leave", ""],
     "full_collection": [None, 1, True, "", "concurent", "none", b"stop"],
+    "stagger": [True, 1, "", "lock", "./lock", Path("lock"), b"/run/lock", "/run/\0"],
     "monitoring": [None, 0, "2", "", []],
 }
 

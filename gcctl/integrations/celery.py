@@ -21,6 +21,7 @@ from gcctl.deputy import INTERVAL_SECONDS
 from gcctl.integrations._install import install_here, uninstall_here
 from gcctl.integrations._require import require
 from gcctl.integrations.entry import Entry
+from gcctl.preload import preload
 from gcctl.tenure import Tenure
 
 require("celery", "5.3", extra="celery")
@@ -120,13 +121,15 @@ class _Gcctl:
         """Before the first. Celery collects before each fork, which writes to the memory that it
         shares with the children there are; what is frozen is not gone through."""
         if self._freeze and self._tenure is None:
-            self._tenure = Tenure()
+            self._tenure = Tenure(core.freeze)
             if self._tenure.possible:
                 gc.collect()
                 self._tenure.keep()
 
     def _child_begins(self, **_: object) -> None:
-        self._tenure = None  # the parent's: not for a child to give back
+        if self._tenure is not None and self._tenure.ours:
+            preload.frozen = True  # by the parent: not for a child to give back
+        self._tenure = None
         self.begin()
         self._attend_waiting()
 

@@ -7,6 +7,7 @@ object is a number: objects come in cohorts that are made, promoted and die toge
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fake_gc import FakeGC
@@ -109,6 +110,8 @@ class SimulatedService(FakeGC):
         self.garbage = [0, 0, 0, 0]
         self.rss = 0
         self.concurrent = concurrent
+        self.turn_comes: Callable[[int], bool] = lambda waited_ns: True
+        """Of this process, for a full collection."""
         self._tenures = tenures
         self._cohorts: list[list[Cohort]] = [[], [], [], []]
         self._deaths: dict[int, list[Cohort]] = defaultdict(list)
@@ -302,6 +305,10 @@ class _Heap:
     def concurrent(self) -> bool:
         return self._service.concurrent
 
+    @property
+    def kept(self) -> bool:
+        return False
+
     def in_flight(self) -> int:
         return self._service.core.in_flight()
 
@@ -310,6 +317,9 @@ class _Heap:
 
     def tenure(self) -> bool:
         return self._service.tenure()
+
+    def turn_comes(self, waited_ns: int) -> bool:
+        return self._service.turn_comes(waited_ns)
 
     def begin_full(self) -> FullCollection:
         return self._service.begin_full()

@@ -1,0 +1,119 @@
+"""What collections do to memory that workers share with their master: `python bench/prefork.py`.
+
+A gunicorn with `--preload` and one worker, without and with gcctl's hooks. The private dirty memory
+of the worker is read before and after full collections, and what it has grown by printed per
+million preloaded objects. `--quick`: a smaller heap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import NamedTuple
+
+from gunicorn_server import HOOKS, PLAIN, Server, memory_kib
+from tables import table
+from workers import progress
+
+WARM_UP = 200
+REQUESTS = 200
+COLLECTIONS = 3
+SAMPLES = 50
+FULL_SECONDS = 60
+"""How long full collections of the policy itself are waited for."""
+
+FROZEN_BY_HAND = """
+import gc
+
+def pre_fork(server, worker):
+    gc.collect()
+    gc.freeze()
+"""
+
+MODES = {
+    "automatic GC": PLAIN,
+    "automatic GC, gc.freeze() before the fork": FROZEN_BY_HAND,
+    "gcctl": HOOKS,
+}
+MOST_MIB = 1.0
+"""That a worker may grow by, per million objects."""
+
+
+class Growth(NamedTuple):
+    before_kib: int
+    after_kib: int
+    fulls: int
+    """Concurrent full collections in between."""
+
+
+def private_kib(pid: int) -> int:
+    """While the child of a full collection runs, it shares what else is the worker's own."""
+    seen = []
+    for _ in range(SAMPLES):
+        seen.append(memory_kib(pid, "Private_Dirty"))
+        time.sleep(0.02)
+    return max(seen)
+
+
+def measure(config: str, objects: int) -> Growth:
+    settings = {"GCCTL_GC_BUDGET": "1", "IMPATIENT": "1"} if config == HOOKS else {}
+    with Server(config, 1, HEAP=str(objects), KEPT="1", **settings) as server:
+        for _ in range(WARM_UP):
+            server.ask("/")
+        (pid,) = server.workers()
+        before = private_kib(pid)
+        fulls = int(server.ask("/fulls"))
+        for _ in range(COLLECTIONS):
+            server.ask("/collect")
+        for _ in range(REQUESTS):
+            server.ask("/")
+        deadline = time.monotonic() + FULL_SECONDS
+        # A boundary each, that leaves no garbage: what requests need is not the question.
+        while settings and int(server.ask("/fulls")) == fulls and time.monotonic() < deadline:
+            time.sleep(0.005)
+        after = private_kib(pid)
+        return Growth(before, after, int(server.ask("/fulls")) - fulls)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="200,000 objects in place of a million"
+    )
+    objects = 200_000 if parser.parse_args().quick else 1_000_000
+    rows, reached = [], True
+    for name, config in MODES.items():
+        progress(name)
+        found = measure(config, objects)
+        grown_mib = (found.after_kib - found.before_kib) / 1024
+        per_million = grown_mib * 1_000_000 / objects
+        rows.append(
+            (
+                name,
+                f"{objects:,}",
+                f"{found.before_kib / 1024:.1f}",
+                f"{found.after_kib / 1024:.1f}",
+                f"{per_million:.2f}",
+                f"{COLLECTIONS} + {found.fulls}",
+            )
+        )
+        if config == HOOKS:
+            # Requests need memory of their own: of a small heap that is a large share.
+            reached = grown_mib <= MOST_MIB * max(objects / 1_000_000, 1)
+    progress("")
+    head = (
+        "a worker with",
+        "objects",
+        "before MiB",
+        "after MiB",
+        "MiB / million",
+        "full collections",
+    )
+    print(f"Private dirty memory of a gunicorn worker\n{table(head, rows)}")
+    print(f"at most {MOST_MIB} MiB per million objects with gcctl: {'yes' if reached else 'NO'}")
+    sys.exit(not reached)
+
+
+if __name__ == "__main__":
+    main()

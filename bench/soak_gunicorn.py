@@ -1,0 +1,144 @@
+"""A million requests to `gunicorn --preload` with four workers: does one fail, does anything grow?
+
+`python bench/soak_gunicorn.py [--requests N] [--seconds S] [--workers 4] [--worker-class sync]
+[--kill-every SECONDS]` prints a row in JSON, and exits with 1 where a request failed or memory
+grew. Ends with the first of N requests and S seconds. With `--kill-every` a worker is ended by
+SIGKILL now and then; requests that it has in hand are lost and counted apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import statistics
+import sys
+import threading
+import time
+from typing import Any
+
+from gunicorn_server import HOOKS, Server, memory_kib
+from soak import WARM_UP, ends
+from workers import progress
+
+SAMPLE_SECONDS = 1.0
+GROWTH = 0.02
+SLACK_KIB = 2048
+"""What a worker may be larger by at the end, and so much besides."""
+
+
+class Soak:
+    def __init__(self, server: Server, options: argparse.Namespace) -> None:
+        self._server = server
+        self._options = options
+        self._lock = threading.Lock()
+        self._kill_at = time.monotonic() + (options.kill_every or float("inf"))
+        self.begun = time.monotonic()
+        self.asked = 0
+        self.failed = 0
+        self.lost = 0
+        """That may have been in the hands of a worker that was killed."""
+        self.killed = 0
+        self._killed_at = -1e9
+        self.rss_kib: list[int] = []
+        """The mean of the workers at each sample."""
+        self.dirty_kib: list[int] = []
+        self.errors: set[str] = set()
+
+    @property
+    def is_over(self) -> bool:
+        late = time.monotonic() - self.begun >= self._options.seconds
+        return bool(late or self.asked >= self._options.requests)
+
+    def ask(self) -> None:
+        while True:
+            with self._lock:
+                if self.is_over:
+                    return
+                self.asked += 1
+            began = time.monotonic()
+            try:
+                self._server.ask("/")
+            except OSError as error:
+                with self._lock:
+                    if began <= self._killed_at + 1.0:
+                        self.lost += 1
+                    else:
+                        self.failed += 1
+                        self.errors.add(repr(error)[:200])
+
+    def run(self) -> None:
+        clients = [threading.Thread(target=self.ask) for _ in range(self._options.clients)]
+        for client in clients:
+            client.start()
+        while any(client.is_alive() for client in clients):
+            time.sleep(min(SAMPLE_SECONDS, 0.1 + self._options.seconds / 100))
+            self.sample()
+            progress(f"{self.asked:,} requests, {self.failed} failed")
+            if time.monotonic() > self._kill_at:
+                self.kill()
+        progress("")
+
+    def sample(self) -> None:
+        try:
+            workers = self._server.workers()
+            self.rss_kib.append(round(statistics.mean(memory_kib(w, "Rss") for w in workers)))
+            dirty = statistics.mean(memory_kib(w, "Private_Dirty") for w in workers)
+            self.dirty_kib.append(round(dirty))
+        except (OSError, statistics.StatisticsError):  # one has just ended
+            return
+
+    def kill(self) -> None:
+        self._kill_at = time.monotonic() + self._options.kill_every
+        workers = self._server.workers()
+        if workers:
+            self._killed_at = time.monotonic()
+            self.killed += 1
+            os.kill(workers[self.killed % len(workers)], signal.SIGKILL)
+
+    def row(self) -> dict[str, Any]:
+        rss_first, rss_last = ends(self.rss_kib)
+        dirty_first, dirty_last = ends(self.dirty_kib)
+        return {
+            "requests": self.asked,
+            "took_seconds": time.monotonic() - self.begun,
+            "failed": self.failed,
+            "errors": sorted(self.errors)[:5],
+            "workers_killed": self.killed,
+            "lost_with_them": self.lost,
+            "rss_first_kib": rss_first,
+            "rss_last_kib": rss_last,
+            "private_dirty_first_kib": dirty_first,
+            "private_dirty_last_kib": dirty_last,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--worker-class", default="sync")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--heap", type=int, default=200_000, help="tracked objects, preloaded")
+    parser.add_argument("--kill-every", type=float, default=0.0, metavar="SECONDS")
+    options = parser.parse_args()
+    arguments = ("--worker-class", options.worker_class, "--threads", "1")
+    with Server(HOOKS, options.workers, *arguments, HEAP=str(options.heap)) as server:
+        soak = Soak(server, options)
+        soak.run()
+    row = soak.row()
+    reported = re.findall(r"requests +([\d,]+), (\d+) failed", server.log_at_end)
+    row["counted_by_gcctl"] = sum(int(served.replace(",", "")) for served, _ in reported)
+    row["warnings"] = re.findall(r"\[WARNING\] (.*)|Error handling", server.log_at_end)[:5]
+    row["judged_after"] = WARM_UP
+    json.dump(row, sys.stdout)
+    print()
+    grown = row["rss_last_kib"] > row["rss_first_kib"] * (1 + GROWTH) + SLACK_KIB
+    sys.exit(bool(row["failed"] or grown))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""gunicorn's hooks: `from gcctl.integrations.gunicorn import *` in gunicorn.conf.py.
+
+With `preload_app` the master's heap is collected and frozen before the workers are forked. Each
+worker installs gcctl, under the configuration that the environment and the file of GCCTL_CONFIG
+give, and has its boundary when a response is out. Workers run their full collections one after the
+other, and one that is advised to be recycled stops as it does at `max_requests`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import gcctl
+from gcctl import lifecycle
+from gcctl.config import Config, disabled
+from gcctl.integrations._require import require
+from gcctl.integrations.entry import enter_server, leave_server
+from gcctl.recycling import RecycleAdvice
+from gcctl.staggering import AUTO, turn
+
+__all__ = [
+    "post_fork",
+    "post_request",
+    "post_worker_init",
+    "pre_fork",
+    "pre_request",
+    "worker_exit",
+]
+
+require("gunicorn", "22.0", extra="gunicorn")
+
+ONE_AT_A_TIME: Final = frozenset({"gunicorn.workers.sync", "gunicorn.workers.gthread"})
+"""Where the classes are of workers that serve each request in one thread, from hook to hook."""
+
+NOT_SEEN: Final = "gcctl: requests of this %s are not seen; mark them with gcctl.request()"
+
+UVICORN: Final = frozenset({"uvicorn", "uvicorn_worker"})
+"""Packages with a worker class that has gunicorn start uvicorn."""
+
+
+ASYNCHRONOUS: Final = "gunicorn.workers.base_async"
+"""Of the worker classes that serve many requests in one thread, with greenlets."""
+
+
+class _Boundary:
+    """Where the requests of this worker end."""
+
+    in_hooks = False
+    """Whether that is in the hooks around each, and not in a middleware."""
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """In the master: what was preloaded is collected and frozen, automatic GC is off there."""
+    if disabled(_environment(server.cfg)):
+        return
+    try:
+        turn.share_with_children()
+    except OSError as error:
+        server.log.warning("gcctl: full collections will not be staggered: %s", error)
+    if server.cfg.preload_app and not lifecycle.share_with_children():
+        server.log.warning(
+            "gcctl: the application has installed gcctl in the master: "
+            "what was preloaded is not frozen for the workers"
+        )
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """In a worker: install gcctl. Raises ConfigError for a configuration that is not accepted."""
+    environment = _environment(worker.cfg)
+    if disabled(environment):
+        worker.log.info("gcctl: disabled by GCCTL_DISABLE")
+        return
+    controller = lifecycle._installed  # by the application, before the fork
+    if controller is None:
+        config = Config.resolve(environ=environment)
+        if "stagger" not in config.given and turn.shared:
+            config = config.replace(stagger=AUTO)
+        controller = lifecycle.install_config(config, "gunicorn's post_fork")
+
+    @controller.on_recycle
+    def recycle(advice: RecycleAdvice) -> None:
+        worker.log.info("Autorestarting worker: gcctl advises it: %s", advice.message)
+        _stop(worker)
+
+
+def post_worker_init(worker: Any) -> None:
+    """In a worker that has loaded its application: where do its requests end?"""
+    if lifecycle._installed is None:
+        return
+    classes = {ancestor.__module__ for ancestor in type(worker).__mro__}
+    if classes & ONE_AT_A_TIME:
+        _Boundary.in_hooks = True
+    elif hasattr(worker, "asgi"):
+        worker.asgi = _as_asgi(worker, worker.asgi)
+        for hook in (pre_request, post_request):  # without any, requests cost less
+            setting = worker.cfg.settings[hook.__name__]
+            if setting.get() is hook:
+                setting.set(setting.default)
+    elif {name.partition(".")[0] for name in classes} & UVICORN:
+        worker.wsgi = _as_asgi(worker, worker.wsgi)
+    elif ASYNCHRONOUS in classes:
+        from gcctl.integrations.wsgi import GcctlMiddleware
+
+        worker.wsgi = GcctlMiddleware(worker.wsgi)
+    else:
+        worker.log.warning(NOT_SEEN, type(worker).__name__)
+
+
+def pre_request(worker: Any, req: Any) -> None:
+    """A request begins."""
+    if _Boundary.in_hooks:
+        enter_server()
+
+
+def post_request(worker: Any, req: Any, environ: Any = None, resp: Any = None) -> None:
+    """Its response is out: the boundary."""
+    if _Boundary.in_hooks:
+        error = sys.exc_info()[1]  # gunicorn calls this in a `finally`
+        # A client that has gone away is no failure of the application.
+        leave_server(None if isinstance(error, OSError) else error)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """In a worker that ends: the report, and everything put back."""
+    controller = lifecycle._installed
+    if controller is None or worker.pid != os.getpid():  # gunicorn may call it in the master too
+        return
+    gcctl.uninstall()
+    worker.log.info("%s", controller.report())
+
+
+def _environment(cfg: Any) -> Mapping[str, str]:
+    """With gunicorn's `raw_env`, which it sets only after `post_fork`."""
+    return {**os.environ, **cfg.env}
+
+
+def _as_asgi(worker: Any, app: Any) -> Any:
+    """The application in gcctl's middleware, unless it is of another kind than it can be in."""
+    if not any(map(inspect.iscoroutinefunction, (app, getattr(app, "__call__", None)))):  # noqa: B004
+        worker.log.warning(NOT_SEEN, "application that is not ASGI 3")
+        return app
+    from gcctl.integrations.asgi import GcctlMiddleware
+
+    return GcctlMiddleware(app)
+
+
+def _stop(worker: Any) -> None:
+    """As at `max_requests`: finish the requests in hand and exit. Called in a thread of its own."""
+    worker.alive = False
+    with suppress(OSError):  # there are enough in it to wake it
+        os.write(worker.PIPE[1], b"1")
+    server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if hasattr(server, "should_exit"):  # uvicorn's, which does not look at the worker
+        server.should_exit = True
