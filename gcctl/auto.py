@@ -195,10 +195,10 @@ class Auto:
             self._decide(None, f"began a full collection: {why}")
         elif not marks:
             return bool(running or (self._may_need_full() and full.growth()))
-        elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running):
+        elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running, idle):
             pass  # and no other at the same boundary
         elif self._is_due(MIDDLE, self._middle, idle):
-            self._collect_middle(running)
+            self._collect_middle(running, idle)
         in_flight = not boundary and self._heap.in_flight()
         owed = self._middle.owed_ns or self._recent.owed_ns or full.growth()
         return bool(running or owed or in_flight)
@@ -271,9 +271,9 @@ class Auto:
         elapsed = self._heap.now() - debt.since_ns
         return elapsed >= SHORTEST_NS[generation] and predicted <= elapsed * self._budget / PART
 
-    def _collect_middle(self, running: bool) -> None:
+    def _collect_middle(self, running: bool, idle: bool) -> None:
         predicted = self._middle.predicted_ns
-        if self._is_left_out(MIDDLE, self._middle, running):
+        if self._is_left_out(MIDDLE, self._middle, running, idle):
             return
         pause = self._pause_of(MIDDLE, self._middle)
         if pause is not None:
@@ -281,10 +281,10 @@ class Auto:
             self._recent.owed_ns += pause
             self._decide(MIDDLE, f"collected generation 1: {_foretold(predicted, pause)}")
 
-    def _collect_recent(self, running: bool) -> bool:
+    def _collect_recent(self, running: bool, idle: bool) -> bool:
         """False where nothing was done."""
         predicted, tenured_before = self._recent.predicted_ns, self._tenured
-        if self._is_left_out(OLD, self._recent, running):
+        if self._is_left_out(OLD, self._recent, running, idle):
             return self._tenured > tenured_before
         if running:  # it would make that void
             return False
@@ -302,14 +302,14 @@ class Auto:
         self._decide(OLD, f"{done}: {_foretold(predicted, pause)}")
         return True
 
-    def _is_left_out(self, generation: int, debt: Debt, running: bool) -> bool:
+    def _is_left_out(self, generation: int, debt: Debt, running: bool, idle: bool) -> bool:
         """Tenure what is there as it is, rather than go through it, where that is better."""
         why = ""
         if running:
             why = "while a full collection runs"
         elif debt.predicted_ns > self._max_pause_ns:
             why = f"predicted {duration(debt.predicted_ns)}"
-        elif debt.to_leave_out:
+        elif debt.to_leave_out and not idle:
             why = "the last found next to nothing"
         if not why:
             return False
