@@ -27,8 +27,8 @@ BOUNDARY_NS = 8_640_000
 SPELL = 3_500
 """Boundaries from one incident to the next, half a minute."""
 
-INCIDENT = 20
-"""Boundaries that an incident lasts: memory and settings are looked at every 12."""
+INCIDENT = 120
+"""Boundaries that an incident lasts: memory is looked at every 12, settings every 116."""
 
 FAILURES = 3
 """Requests that fail, in a row; a collection is due to the first only."""

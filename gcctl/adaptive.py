@@ -121,7 +121,9 @@ class Adaptive:
 
     def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
-        if self._config.thresholds is not None or abs(wanted[0] - now[0]) * 4 <= now[0]:
+        near = abs(wanted[0] - now[0]) * 4 <= now[0] and now[1] == wanted[1]
+        # The incremental collector has no third generation and reads 0 there.
+        if self._config.thresholds is not None or (near and now[2] in (wanted[2], 0)):
             return
         self._watch.expect_change()
         try:

@@ -100,7 +100,7 @@ class Controller:
         self._pressure: Pressure | None = None
         self._watch: Watch | None = None
         self._adaptive: Adaptive | None = None
-        self._fulls = InTurn(self._begin_full, core.boundaries)
+        self._fulls: InTurn | None = None
         self._rollback = Rollback()
         self._final: Stats | None = None
         self._final_events: tuple[Event, ...] = ()
@@ -117,7 +117,8 @@ class Controller:
             self._observe(rss)
         except Exception:
             self._fault()
-        pressure, now = self._pressure, self._core.now()
+        # Taken once: another thread may be uninstalling.
+        adaptive, pressure, now = self._adaptive, self._pressure, self._core.now()
         counters = core_counters(self._core.snapshot())
         return Stats(
             **counters | {"faults": counters["faults"] + self._faults},
@@ -125,7 +126,7 @@ class Controller:
             policy=self.config.policy,
             implementation=self._core.implementation,
             concurrent=concurrent.stats,
-            auto=self._adaptive.stats if self._adaptive else None,
+            auto=adaptive.stats if adaptive else None,
             rss_bytes=rss,
             high_memory=pressure.high if pressure else False,
             high_memory_events=pressure.entries if pressure else 0,
@@ -195,6 +196,7 @@ class Controller:
     def _start(self) -> None:
         config = self.config
         turn.installed(config.stagger)
+        self._fulls = InTurn(self._begin_full, self._core.boundaries)
         self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         orders = self._orders()
         if (orders.every[0], orders.every[1]) != (config.gen0_every or 0, config.gen1_every or 0):
@@ -290,6 +292,7 @@ class Controller:
         batches.uninstalled()
         concurrent.uninstalled()
         turn.uninstalled()
+        self._fulls = None
         if not self._core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
         if self._adaptive is not None:
@@ -333,6 +336,7 @@ class Controller:
             self._pressure.after_fork()
         # Once more, for this worker has drawn a number of requests of its own.
         self._core.start(self._orders(), self._notify)
+        self._fulls = InTurn(self._begin_full, self._core.boundaries)
         if self._adaptive is not None:
             self._adaptive.after_fork()
 
@@ -344,15 +348,14 @@ class Controller:
         elif kind == "attend":
             concurrent.attend()
         elif kind == "full":
-            self._fulls.due(self._core.now())
+            fulls = self._fulls
+            if fulls is not None:
+                fulls.due(self._core.now())
         elif kind == "recycle":
             served = f"{self._core.snapshot().requests:,} requests served"
             self._recycling.advise("requests", served)
         elif kind == "look":
-            try:
-                self._look(self._rss())
-            finally:
-                self._fulls.look(self._core.now())
+            self._look(self._rss())
         elif kind == "external":
             if self._adaptive is not None and event is not None:
                 self._adaptive.note_collection(event)
@@ -374,6 +377,9 @@ class Controller:
             finally:
                 if self._adaptive is not None:
                     self._adaptive.look(rss)
+                fulls = self._fulls
+                if fulls is not None:
+                    fulls.look(self._core.now())
                 self._tell_observers(ended=False)
 
     def _log_line(self, text: str, stats: Stats) -> None:

@@ -124,6 +124,7 @@ class FullCollections:
     def note_other(self) -> None:
         """Somebody has asked for one, and it went through everything."""
         self._ended_at_ns = self._heap.now()
+        self._rss_left = self._rss
         self._net_left = self._net_objects()
 
     def run(self) -> bool:

@@ -13,7 +13,6 @@ import errno
 import logging
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -58,6 +57,8 @@ class Token:
         """For this process and those that it will fork."""
         if hasattr(os, "memfd_create"):
             return cls(os.memfd_create("gcctl"))
+        import tempfile  # only where it is needed: it takes its time
+
         with tempfile.TemporaryFile() as file:
             return cls(os.dup(file.fileno()))
 
@@ -121,6 +122,8 @@ def path_of_user() -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime) and os.path.isdir(runtime):
         return os.path.join(runtime, "gcctl.lock")
+    import tempfile
+
     return os.path.join(tempfile.gettempdir(), f"gcctl-{os.geteuid()}.lock")
 
 

@@ -88,6 +88,15 @@ class TestInstalling:
             serve_until(lambda: gc.get_threshold()[0] > before[1][0])
         assert (gc.isenabled(), gc.get_threshold()) == before
 
+    def test_whatever_the_threshold_of_generation_0_was(self) -> None:
+        before = gc.get_threshold()
+        gc.set_threshold(10_000, 10, 10)
+        try:
+            with gcctl.install(**OFTEN):
+                serve_until(lambda: gc.get_threshold()[1] == 5)
+        finally:
+            gc.set_threshold(*before)
+
     def test_thresholds_that_are_given_stay(self) -> None:
         gcctl.install(thresholds=(12_345, 7, 8))
         assert gc.get_threshold()[:2] == (12_345, 7)

@@ -6,6 +6,7 @@ import _thread
 import gc
 import logging
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -348,3 +349,14 @@ def test_observers_are_called_at_looks_and_at_the_end(monkeypatch: pytest.Monkey
     gcctl.uninstall()
     assert seen.pop() == (True, True)
     assert set(seen) == {(True, False)}
+
+
+def test_one_that_was_uninstalled_is_no_cyclic_garbage() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        controller = weakref.ref(gcctl.install("off"))
+        gcctl.uninstall()
+        assert controller() is None
+    finally:
+        gc.enable()

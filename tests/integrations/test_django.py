@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from typing import Any
 import pytest
 from processes import wait_until
 from web_servers import STATS, Server, examples, serving
+
+import gcctl
+from gcctl.integrations.entry import Entry
 
 pytest.importorskip("django")
 
@@ -194,8 +198,8 @@ def manage(directory: Path, *command: str, **settings: Any) -> subprocess.Comple
 
 class TestChecks:
     def test_good_settings_have_nothing_to_say(self, tmp_path: Path) -> None:
-        for gcctl in ({"max_pause": "5ms", "enable_manual_gc": True}, None):
-            done = manage(tmp_path, "check", INSTALLED_APPS=[APP], GCCTL=gcctl)
+        for given in ({"max_pause": "5ms", "enable_manual_gc": True}, None):
+            done = manage(tmp_path, "check", INSTALLED_APPS=[APP], GCCTL=given)
             assert done.returncode == 0, done.stderr
             assert "no issues" in done.stdout
 
@@ -324,3 +328,15 @@ def test_the_example_runs(tmp_path: Path) -> None:
         answer = server.get("/")
         assert b"ns of GC" in answer.body
     assert "Traceback" not in server.log
+
+
+def test_a_response_that_a_cache_has_kept_has_no_boundary() -> None:
+    from gcctl.integrations.django.middleware import _Leave
+
+    with gcctl.install("off"):
+        entry = Entry()
+        pickle.loads(pickle.dumps(_Leave(entry)))()
+        assert not entry.left
+        assert gcctl.stats().requests == 0
+        _Leave(entry)()
+        assert gcctl.stats().requests == 1

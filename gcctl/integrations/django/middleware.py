@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -45,7 +44,7 @@ class GcctlMiddleware:
                 entry.leave(error)
             raise
         if entry is not None:
-            _when_closed(response, entry.leave)
+            _when_closed(response, _Leave(entry))
         return response
 
     async def _acall(self, request: Any) -> Any:
@@ -57,7 +56,7 @@ class GcctlMiddleware:
                 entry.leave(error)
             raise
         if entry is not None:
-            _when_closed(response, partial(_leave_in, asyncio.get_running_loop(), entry))
+            _when_closed(response, _Leave(entry, asyncio.get_running_loop()))
         return response
 
 
@@ -74,12 +73,31 @@ def _when_closed(response: Any, leave: Callable[[], None]) -> None:
         leave()
 
 
-def _leave_in(loop: asyncio.AbstractEventLoop, entry: Entry) -> None:
-    # Django closes responses in its thread for synchronous code, while the loop goes on.
-    try:
-        loop.call_soon_threadsafe(entry.leave)
-    except RuntimeError:  # it is closed
-        entry.leave()
+class _Leave:
+    """The boundary, when a response is closed; none in one that was pickled, as caches do."""
+
+    __slots__ = ("_entry", "_loop")
+
+    def __init__(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._entry = entry
+        self._loop = loop
+
+    def __call__(self) -> None:
+        if self._loop is not None:
+            # Django closes responses in its thread for synchronous code, while the loop goes on.
+            try:
+                self._loop.call_soon_threadsafe(self._entry.leave)
+                return
+            except RuntimeError:  # it is closed
+                pass
+        self._entry.leave()
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        return _nothing, ()
+
+
+def _nothing() -> Callable[[], object]:
+    return int  # does nothing when it is called
 
 
 # Written while Django is set up, and by the first request.
@@ -97,7 +115,7 @@ def listen(*, default: Settings | None) -> None:
 
 def _install(sender: Any, **_: Any) -> None:
     # The handlers of Django's test clients serve nobody.
-    if not issubclass(sender, (WSGIHandler, ASGIHandler)):
+    if not isinstance(sender, type) or not issubclass(sender, (WSGIHandler, ASGIHandler)):
         return
     signals.request_started.disconnect(_install)
     given = getattr(settings, "GCCTL", _default)
