@@ -625,6 +625,7 @@ def test_one_that_another_thread_begins_at_any_step_of_the_end_of_one(name: str)
         first = gcctl.collect_concurrently()
         windows.hurry()
         answer(first)
+        sys._getframe().f_trace_opcodes = True  # else 3.12 has none the first time
         sys.settrace(trace)
         try:
             while first.outcome is None:
