@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import gcctl
 from gcctl.config import disabled
-from gcctl.lifecycle import install_config
+from gcctl.lifecycle import install_config, installed
 
 logger = logging.getLogger("gcctl")
 
@@ -37,20 +37,16 @@ def install_here(settings: Settings, installer: str) -> gcctl.Controller | None:
     try:
         if disabled():
             return gcctl.install()  # which says so
-        if not _is_installed():
+        if installed() is None:
             return install_config(gcctl.Config.resolve(config=settings), installer)
     except Exception:
-        if not _is_installed():  # else another thread was faster
+        if installed() is None:  # else another thread was faster
             with suppress(Exception):  # a broken logging setup
                 logger.exception("gcctl was not installed")
             return None
     with suppress(Exception):
         logger.info("%s leaves gcctl as it is: it is installed already", installer)
     return None
-
-
-def _is_installed() -> bool:
-    return gcctl.stats().policy is not None
 
 
 def uninstall_here(controller: gcctl.Controller) -> None:
