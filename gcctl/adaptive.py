@@ -36,6 +36,7 @@ class Adaptive:
             on_relief=self.stand_by,
         )
         self._ended = False
+        self._in_event_loop = False  # boundaries were
         self._asked_for = False  # the full collection of somebody else that was the last
         own = rollback.original.thresholds
         self._auto = Auto(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
@@ -62,6 +63,9 @@ class Adaptive:
 
     def stand_by(self) -> None:
         """Act when the next boundary does not come."""
+        asyncio = sys.modules.get("asyncio")
+        if asyncio is not None and asyncio._get_running_loop() is not None:
+            self._in_event_loop = True
         if not self._ended:
             self._deputy.stand_by()
 
@@ -111,8 +115,7 @@ class Adaptive:
     def _would_be_foreign(self) -> bool:
         """Are finalizers not to run in the deputy's thread? What belongs to an event loop is not
         made for other threads than its own, where the program has no others."""
-        marks_requests = self._core.boundaries() > 0
-        return marks_requests and "asyncio" in sys.modules and threading.active_count() == 1
+        return self._in_event_loop and not _has_threads()
 
     def _before_freeze(self) -> None:
         self._watch.expect_change()
@@ -149,3 +152,13 @@ class Adaptive:
             self._adjust_thresholds(self._auto.safety_net.thresholds())
             return STEP_SECONDS
         return INTERVAL_SECONDS if owed else None
+
+
+def _has_threads() -> bool:
+    """Has the program made any? The deputy is none of them, but up to CPython 3.12 a line that it
+    has logged leaves a dummy in its place."""
+    main = threading.main_thread()
+    return any(
+        thread is not main and not isinstance(thread, threading._DummyThread)
+        for thread in threading.enumerate()
+    )

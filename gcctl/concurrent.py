@@ -15,7 +15,13 @@ from typing import Any, NamedTuple
 from gcctl import _impl
 from gcctl._protocol import REASONS, Core, Memory
 from gcctl.collectors import COLLECTOR
-from gcctl.concurrent_run import BUSY, INTERRUPTED, UNINSTALLED, ConcurrentCollection
+from gcctl.concurrent_run import (
+    BUSY,
+    INTERRUPTED,
+    NEVER_BEGAN,
+    UNINSTALLED,
+    ConcurrentCollection,
+)
 from gcctl.cycles import CycleProfile, Cycles
 from gcctl.limits import rss_bytes
 from gcctl.prospects import Prospects
@@ -24,7 +30,6 @@ from gcctl.staggering import turn
 logger = logging.getLogger("gcctl")
 
 FULL = 2
-SCHEDULED = REASONS.index("scheduled")
 
 SLICE_NS = 1_000_000
 """What a slice of the sweep is to take, or a quarter of `max_pause` if that is less."""
@@ -81,7 +86,6 @@ class Concurrent:
         self._held: ConcurrentCollection | None = None
         """The same, where there are boundaries to take it to its end."""
         self._attended = False
-        self._owed = False  # one that was due at a boundary and could not be begun
         self._said: set[str] = set()
         self._stats = ConcurrentStats()
         self._killed_before_ns = 0
@@ -132,9 +136,6 @@ class Concurrent:
             why = handle._begin(*self._prospects.room(rss))
         if why == BUSY:
             handle._cancel(BUSY)
-            if self._attended and reason == SCHEDULED:
-                self._owed = True
-                self.core.attend(True)
             return
         if why:
             if self._running is not None and self._running() is handle:
@@ -167,9 +168,6 @@ class Concurrent:
         held = self._held
         if held is not None and held.outcome is None:
             held._step()
-        elif self._owed:
-            self._owed = False
-            self.start(SCHEDULED)
         else:
             self._let_go(held)
             self._attend_while_needed()
@@ -191,7 +189,7 @@ class Concurrent:
             self._attend(running)
 
     def uninstalled(self) -> None:
-        self._attended = self._owed = False
+        self._attended = False
         self.slice_ns = SLICE_NS
         self.stop_the_world = self._stop_the_world
         running = self.running
@@ -207,9 +205,8 @@ class Concurrent:
             self._dropped(seen)  # another thread may have begun the next one since
         self._let_go(collection)
         self._attend_while_needed()
-        if collection.outcome == f"void: {BUSY}":  # it never began
+        if collection.outcome == NEVER_BEGAN:
             return
-        self._owed = False
         self._prospects.ended(collection, self.core.now())
         stats, run = self._stats, collection.measured
         collected = collection.outcome == "collected"
@@ -243,7 +240,7 @@ class Concurrent:
     def _attend_while_needed(self) -> None:
         """Until the last child is gone, and no longer."""
         self.core.attend(self._attended and not self._reap())
-        if self._held is not None or self._owed:  # another thread's, begun in the meantime
+        if self._held is not None:  # another thread's, begun in the meantime
             self.core.attend(True)
 
     def _fall_back(self, handle: ConcurrentCollection, why: str, reason: int) -> None:

@@ -46,6 +46,8 @@ UNINSTALLED = "gcctl was uninstalled"
 INTERRUPTED = "its start was interrupted"
 FORKED = "the process was forked"
 BUSY = "another collection was running, or a fork being made"
+NEVER_BEGAN = f"void: {BUSY}"
+"""The outcome of one that was prevented, which is to be tried again."""
 PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, BUSY})
 """Why a collection can be void without a failure of its own."""
 
@@ -329,7 +331,7 @@ class ConcurrentCollection:
         collected = self._owner.stop_the_world(reason)
         self._run = self._run._replace(objects_collected=max(collected, 0))
         self._ending = True
-        self._outcome = f"fallback: {why}" if collected >= 0 else f"void: {BUSY}"
+        self._outcome = f"fallback: {why}" if collected >= 0 else NEVER_BEGAN
         return collected >= 0
 
     def _after_fork(self) -> None:

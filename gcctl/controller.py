@@ -18,6 +18,7 @@ from gcctl.batches import batches
 from gcctl.cgroup import MemoryGroups
 from gcctl.collectors import COLLECTOR, schedule_for
 from gcctl.concurrent import concurrent
+from gcctl.concurrent_run import NEVER_BEGAN
 from gcctl.config import Config
 from gcctl.limits import limit_for, rss_bytes
 from gcctl.monitor import Monitor, Stats, core_counters, long_pause_message
@@ -240,7 +241,8 @@ class Controller:
         )
         emergency = config.emergency_interval_ns
         adaptive = config.policy in ADAPTIVE
-        look = adaptive or config.monitoring or config.memory_limit or config.stagger
+        tells_of_fulls = config.full_collection == "concurrent" or config.stagger is not None
+        look = adaptive or config.monitoring or config.memory_limit or tells_of_fulls
         return Orders(
             every=schedule_for(every),
             report_every=config.report_every or NEVER,
@@ -250,7 +252,7 @@ class Controller:
             emergency_generation=1 if adaptive else FULL,
             young_after=schedule_for((YOUNG_AFTER, NEVER, NEVER))[0] if adaptive else NEVER,
             max_pause_ns=config.max_pause_ns,
-            concurrent=config.full_collection == "concurrent" or config.stagger is not None,
+            concurrent=tells_of_fulls,
             external=config.monitoring or adaptive,
             tell_external=adaptive,
         )
@@ -368,19 +370,16 @@ class Controller:
 
     def _look(self, rss: int) -> None:
         """Each part whatever the others come to."""
-        try:
-            self._observe(rss, settings=self._core.now() >= self._settings_at)
-        finally:
-            try:
-                if self._pressure is not None:
-                    self._pressure.look()
-            finally:
-                if self._adaptive is not None:
-                    self._adaptive.look(rss)
-                fulls = self._fulls
-                if fulls is not None:
-                    fulls.look(self._core.now())
-                self._tell_observers(ended=False)
+        now = self._core.now()
+        with ExitStack() as last_first:
+            last_first.callback(self._tell_observers, ended=False)
+            if self._fulls is not None:
+                last_first.callback(self._fulls.look, now)
+            if self._adaptive is not None:
+                last_first.callback(self._adaptive.look, rss)
+            if self._pressure is not None:
+                last_first.callback(self._pressure.look)
+            self._observe(rss, settings=now >= self._settings_at)
 
     def _log_line(self, text: str, stats: Stats) -> None:
         from gcctl import reporting
@@ -425,8 +424,7 @@ class Controller:
     def _begin_full(self) -> bool:
         """One of a schedule. False where another collection prevents it."""
         if self.config.full_collection == "concurrent":
-            concurrent.start(SCHEDULED)
-            return True
+            return concurrent.start(SCHEDULED).outcome != NEVER_BEGAN
         try:
             return self._core.collect(FULL, SCHEDULED) >= 0
         finally:

@@ -86,6 +86,8 @@ class Deputy:
             seen = boundaries
         if self._wake is wake:
             self._wake = None
+            if self._boundaries() != seen:  # one that found this thread still there
+                self.stand_by()
         self._threads.pop(wake, None)
 
     def _do(self) -> float | None:

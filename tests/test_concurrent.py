@@ -168,6 +168,36 @@ class TestBoundaries:
         assert stats.concurrent.objects_collected >= 10
         assert stats.collections_by_generation[2] == 1
 
+    def test_one_that_another_collection_prevents_is_made_up_for(self) -> None:
+        begun, leave = threading.Event(), threading.Event()
+
+        class Slow:
+            def __del__(self) -> None:
+                begun.set()
+                leave.wait()
+
+        slow = Slow()
+        slow.me = slow  # type: ignore[attr-defined]
+        del slow
+        many = 100_000
+        gcctl.install("off", full_collection="concurrent", gen2_every=many, check_interval="1ms")
+        for _ in range(many - 1):
+            gcctl.tick()
+        other = threading.Thread(target=gc.collect)
+        other.start()
+        begun.wait()
+        gcctl.tick()
+        assert gcctl.stats().concurrent.started == 0
+        leave.set()
+        other.join()
+
+        def started() -> int:
+            gcctl.tick()
+            return gcctl.stats().concurrent.started
+
+        wait_until(started)
+        assert gcctl.stats().requests < 2 * many
+
     def test_without_it_presets_stop_the_world(self) -> None:
         gcctl.install("instagram", gen2_every=1)
         gcctl.tick()

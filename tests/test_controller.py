@@ -15,6 +15,8 @@ from processes import wait_until
 
 import gcctl
 from gcctl import controller as controller_module
+from gcctl.adaptive import Adaptive
+from gcctl.pressure import Pressure
 
 
 def run_requests(count: int) -> None:
@@ -349,6 +351,26 @@ def test_observers_are_called_at_looks_and_at_the_end(monkeypatch: pytest.Monkey
     gcctl.uninstall()
     assert seen.pop() == (True, True)
     assert set(seen) == {(True, False)}
+
+
+def test_observers_are_called_whatever_else_a_look_comes_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*given: object) -> None:
+        raise RuntimeError
+
+    seen: list[bool] = []
+    monkeypatch.setattr(controller_module, "_observers", ())
+    controller_module.observe(lambda controller, ended: seen.append(ended))
+    monkeypatch.setattr(Adaptive, "look", broken)
+    monkeypatch.setattr(Pressure, "look", broken)
+    gcctl.install(memory_limit="99%", check_interval="1ms")
+
+    def looked() -> bool:
+        gcctl.tick()
+        return bool(seen)
+
+    wait_until(looked)
 
 
 def test_one_that_was_uninstalled_is_no_cyclic_garbage() -> None:
