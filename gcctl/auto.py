@@ -46,6 +46,9 @@ YOUNG_AFTER: Final = 5_000
 """Net allocations after which generation 0 is collected at a boundary."""
 
 
+IN_VAIN: Final = "the last found next to nothing"
+
+
 class Heap(WholeHeap, Protocol):
     """What the policy acts on: this process's heap, or a simulated one."""
 
@@ -216,13 +219,19 @@ class Auto:
         What a full collection has left that was asked for is tenured. So is what has come into
         generation 2 when going through it would take too long. In a program that marks no requests
         automatic GC goes through it, unless there is next to no garbage, and when that took too
-        long, what it left is tenured.
+        long, what it left is tenured. What has come into generation 1 is tenured there before it is
+        gone through, after a pass that found next to nothing.
         """
-        if self._looking or event.generation < MIDDLE:  # the next look takes it in
+        if self._looking:  # the next look takes it in
             return False
         self._looking = True
         try:
+            if event.generation == YOUNG:
+                self._leave_out_next_middle()
+                return False
             self._take_in()
+            if event.generation == MIDDLE:
+                self._middle.learn(event.pause_ns, event.collected)
             whole = event.generation == OLD and asked_for
             if whole and not self._heap.kept:  # it went through everything
                 self._full.note_other()
@@ -231,6 +240,14 @@ class Auto:
             return self._full.run() or (self._may_need_full() and bool(self._full.wanted()))
         finally:
             self._looking = False
+
+    def _leave_out_next_middle(self) -> None:
+        """Where the next collection would be automatic GC's of generation 1, and in vain."""
+        marks = self._heap.boundaries() > 0
+        if self._middle.to_leave_out and not marks and self._may_need_full():
+            self._take_in()
+            if self._middle.moves >= self.safety_net.thresholds_without_requests()[1]:
+                self._leave_out(MIDDLE, self._middle, IN_VAIN)
 
     def _is_too_long(self, event: Event) -> bool:
         longest_ns = self._max_pause_ns // PART
@@ -252,8 +269,8 @@ class Auto:
             before[OLD].collections + before[MIDDLE].collections
         ):
             self._middle.clear(now)
-        self._middle.owed_ns += seen[YOUNG].pause_total_ns - before[YOUNG].pause_total_ns
-        self._recent.owed_ns += seen[MIDDLE].pause_total_ns - before[MIDDLE].pause_total_ns
+        self._middle.add(before[YOUNG], seen[YOUNG])
+        self._recent.add(before[MIDDLE], seen[MIDDLE])
         old = seen[OLD].collections - before[OLD].collections
         if old:
             pause = (seen[OLD].pause_total_ns - before[OLD].pause_total_ns) // old
@@ -310,13 +327,19 @@ class Auto:
         elif debt.predicted_ns > self._max_pause_ns:
             why = f"predicted {duration(debt.predicted_ns)}"
         elif debt.to_leave_out and not idle:
-            why = "the last found next to nothing"
+            why = IN_VAIN
         if not why:
             return False
+        if self._leave_out(generation, debt, why):
+            return True
+        # Then it is for the full collection, where that does not stop the process either.
+        too_long = debt.predicted_ns > self._max_pause_ns
+        return generation == OLD and too_long and self._heap.concurrent
+
+    def _leave_out(self, generation: int, debt: Debt, why: str) -> bool:
+        """Tenure what is there as it is; False where that is not possible."""
         if not self._tenure_all():
-            # Then it is for the full collection, where that does not stop the process either.
-            too_long = debt.predicted_ns > self._max_pause_ns
-            return generation == OLD and too_long and self._heap.concurrent
+            return False
         debt.to_leave_out = max(debt.to_leave_out - 1, 0)
         self._decide(generation, f"tenured what was in generation {generation} and below: {why}")
         return True

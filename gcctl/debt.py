@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from gcctl._protocol import Tally
+
 PART: Final = 4
 """Collections of one generation may take this part of `gc_budget`, and each of `max_pause`."""
 
@@ -24,6 +26,8 @@ class Debt:
     def __init__(self, now_ns: int) -> None:
         self.since_ns = now_ns
         self.owed_ns = 0
+        self.moves = 0
+        """So many collections those were."""
         self.kept_ns = 0
         """What collecting it took last, where its objects have stayed in it."""
         self._ratio = 1.0
@@ -43,9 +47,14 @@ class Debt:
         self.kept_ns = pause_ns if kept else 0
         self.clear(now_ns)
 
+    def add(self, before: Tally, after: Tally) -> None:
+        """The collections between the two have moved objects there."""
+        self.owed_ns += after.pause_total_ns - before.pause_total_ns
+        self.moves += after.collections - before.collections
+
     def clear(self, now_ns: int) -> None:
         """Nothing is there any more."""
-        self.owed_ns = 0
+        self.owed_ns = self.moves = 0
         self.since_ns = now_ns
 
     def learn(self, pause_ns: int, collected: int) -> None:

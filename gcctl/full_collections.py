@@ -93,6 +93,7 @@ class FullCollections:
         self._net_left = self._net_objects()
         self._quiet_by_ns = 0  # when one that is due waits no longer for a quiet moment; 0: none is
         self._promoted = True  # anything since the last one, as far as is known
+        self._was_void = False  # the last one
         self._stopped_ns = 0  # the pause of one that stopped the world
         self.growth_wanted = GROWTH
         """Share by which the number of objects, or by half of it the resident set, has to grow."""
@@ -152,8 +153,10 @@ class FullCollections:
         affordable = elapsed * self._budget
         patience = 1 << self.back_off
         growth = self.growth()
-        # Memory is bounded before time is.
-        fast = self.grown_bytes >= max(self._rss_left * self.growth_wanted, LEAST_GROWTH_BYTES)
+        # Memory is bounded before time is, unless the last one has come to nothing: so may the next.
+        fast = not self._was_void and self.grown_bytes >= max(
+            self._rss_left * self.growth_wanted, LEAST_GROWTH_BYTES
+        )
         if growth and (fast or cost <= affordable * EVIDENCE / patience):
             return f"{growth} since the last, {duration(elapsed)} ago"
         routine = elapsed >= ROUTINE_NS * patience and cost * patience <= affordable / 2
@@ -183,11 +186,15 @@ class FullCollections:
     def _take_in(self, full: Full, outcome: str) -> None:
         run = full.measured
         cost = self._stopped_ns + run.start_pause_ns + run.sweep_total_ns + run.child_cpu_ns
-        self._ended_at_ns = self._heap.now()
         if outcome.startswith("void"):
             self._promoted = True
-            self._cost_ns = max(cost, self._cost_ns)
+            if cost:  # else it was prevented, and is wanted as much as before
+                self._was_void = True
+                self._ended_at_ns = self._heap.now()
+                self._cost_ns = max(cost, self._cost_ns)
             return
+        self._was_void = False
+        self._ended_at_ns = self._heap.now()
         self._cost_ns = cost
         tracked = run.tracked_objects or self._rss // BYTES_PER_OBJECT
         self._rss_left = self._rss

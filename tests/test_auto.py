@@ -339,6 +339,20 @@ print(gc.get_freeze_count())
         )
         assert done.stdout == "auto\nTrue True\n0\n"
 
+    @NOT_TENURED
+    def test_automatic_gc_is_kept_from_going_through_what_lives_on(self, tmp_path: Path) -> None:
+        source = """
+        import gc, gcctl
+
+        gc.set_threshold(1000, 10, 10)
+        gcctl.install(max_pause="1ms")
+        kept = [[] for _ in range(500_000)]
+        young, middle, old = gcctl.stats().collections_by_generation
+        print(young > 15 * (middle + old))
+        """
+        # By itself it would do so with each eleventh.
+        assert run_program(source, tmp_path) == "True\n"
+
 
 def native_threads() -> int:
     """Of this process, those that Python does not know too."""

@@ -118,6 +118,17 @@ def test_a_full_collection_that_waits_for_its_turn_holds_up_nothing_else() -> No
     assert measured.middle_since_ns <= LIMIT_NS / (BUDGET / PART) + 2 * NS
 
 
+def test_full_collections_that_come_to_nothing_stay_within_the_budget() -> None:
+    service = SimulatedService(_pycore.Core, live=1_000_000)
+    service.voids = True
+    measured = service.serve(Phase(20_000, Request(kept=1_000)))  # 13 minutes
+    last_ns = service.rss // 150 * 1000
+    assert 1 < measured.fulls
+    assert measured.child_ns + measured.pauses_ns[3] <= (
+        BUDGET * EVIDENCE * service.time_ns + 2 * last_ns
+    )
+
+
 def test_a_service_that_makes_no_garbage_is_hardly_ever_collected_in_full() -> None:
     service = SimulatedService(_pycore.Core, live=2_000_000)
     service.serve(Phase(5_000, LONG_LIVED))

@@ -112,6 +112,8 @@ class SimulatedService(FakeGC):
         self.concurrent = concurrent
         self.turn_comes: Callable[[int], bool] = lambda waited_ns: True
         """Of this process, for a full collection."""
+        self.voids = False
+        """Whether full collections come to nothing."""
         self._tenures = tenures
         self._cohorts: list[list[Cohort]] = [[], [], [], []]
         self._deaths: dict[int, list[Cohort]] = defaultdict(list)
@@ -260,6 +262,9 @@ class SimulatedService(FakeGC):
         if full is None or self.time_ns < full.ends_ns:
             return
         self._full = None
+        if self.voids:
+            full.outcome = "void: simulated"
+            return
         # Promoted since, or collected: the sum tells.
         left = min(sum(full.garbage), sum(self.garbage))
         for place in reversed(PLACES):
