@@ -153,7 +153,7 @@ class FullCollections:
         affordable = elapsed * self._budget
         patience = 1 << self.back_off
         growth = self.growth()
-        # Memory is bounded before time is, unless the last one has come to nothing: so may the next.
+        # Memory is bounded before time is. But where the last came to nothing, so may the next.
         fast = not self._was_void and self.grown_bytes >= max(
             self._rss_left * self.growth_wanted, LEAST_GROWTH_BYTES
         )

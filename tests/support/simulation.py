@@ -33,6 +33,8 @@ AGED_NS = 500
 CHILD_NS = 150
 """The CPU time of the child of a concurrent one, per object."""
 FORK_NS_PER_MIB = 20_000
+DEPUTY_NS = 100 * MS
+"""Between two looks of the thread that acts while no request ends."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,11 @@ class SimulatedService(FakeGC):
         tenures: bool = True,
         max_pause_ns: int = 10 * MS,
         budget: float = 0.01,
+        busy: bool = False,
+        deputy: bool = False,
     ) -> None:
+        """`busy`: another request is in flight all the time. `deputy`: there is one, which looks
+        while no request ends."""
         super().__init__()
         self.measured = Measured()
         self.live = [0, 0, live, 0]
@@ -114,6 +120,7 @@ class SimulatedService(FakeGC):
         """Of this process, for a full collection."""
         self.voids = False
         """Whether full collections come to nothing."""
+        self._deputy = deputy
         self._tenures = tenures
         self._cohorts: list[list[Cohort]] = [[], [], [], []]
         self._deaths: dict[int, list[Cohort]] = defaultdict(list)
@@ -131,6 +138,8 @@ class SimulatedService(FakeGC):
         self.core.start(orders, self._notify)
         self.auto = Auto(_Heap(self), max_pause_ns, budget, (2_000, 10, 10), self.rss)
         self.auto.begin(self.rss)
+        if busy:
+            self.core.request().__enter__()
 
     def serve(self, *phases: Phase) -> Measured:
         """Serve them, and return what this serving has come to."""
@@ -158,7 +167,7 @@ class SimulatedService(FakeGC):
         measured = self.measured
         measured.requests += 1
         self._served += 1
-        self.time_ns += request.every_ns
+        self._wait(request.every_ns)
         with self.core.request():
             self.allocated += request.cyclic + request.kept
             self.garbage[YOUNG] += request.cyclic
@@ -174,10 +183,25 @@ class SimulatedService(FakeGC):
         self._end_full()
         garbage = sum(self.garbage) * OBJECT_BYTES
         measured.most_garbage_bytes = max(measured.most_garbage_bytes, garbage)
-        if not self.live[MIDDLE] + self.garbage[MIDDLE]:
-            self._middle_empty_ns = self.time_ns
+        self._note_middle()
         waited = self.time_ns - self._middle_empty_ns
         measured.middle_since_ns = max(measured.middle_since_ns, waited)
+
+    def _wait(self, ns: int) -> None:
+        """For the next request."""
+        ends_ns = self.time_ns + ns
+        while self._deputy and self.time_ns + DEPUTY_NS < ends_ns:
+            self.time_ns += DEPUTY_NS
+            self._end_full()
+            owed = self.auto.look(self.rss, boundary=False)
+            self._note_middle()
+            if not owed:
+                break
+        self.time_ns = max(self.time_ns, ends_ns)
+
+    def _note_middle(self) -> None:
+        if not self.live[MIDDLE] + self.garbage[MIDDLE]:
+            self._middle_empty_ns = self.time_ns
 
     def _die(self, cohort: Cohort) -> None:
         cyclic = int(cohort.objects * cohort.die_cyclic)
