@@ -91,6 +91,7 @@ cdef class Core:
     cdef unsigned long external_thread
     cdef int64_t external_start_ns
     cdef int64_t external_in_flight
+    cdef int forks  # between this process and the one that has imported gcctl
     cdef int holds  # forks being made, during which boundaries collect nothing
 
     # Replacements, for tests and simulation; None: the real thing.
@@ -133,15 +134,16 @@ cdef class Core:
 
     def exit(self, exc_type, exc, traceback, behind_context=NOT_GIVEN, /):
         """A request ends: one boundary. Does nothing when no request is in flight."""
-        if behind_context is not NOT_GIVEN:
-            exc_type = exc
-        if self.requests_in_flight <= 0:
-            self.unmatched_exits += 1
-            return
-        self.requests_in_flight -= 1
-        self.requests += 1
-        if exc_type is not None or self._something_is_due(self.requests):
-            self._boundary(exc_type)
+        self._exit(exc_type if behind_context is NOT_GIVEN else exc)
+
+    def begin(self):
+        """A request begins, whose end is not in the same place. Returns its `Entry`."""
+        cdef Entry entry = Entry.__new__(Entry)
+        entry.core = self
+        entry.forks = self.forks
+        entry.pauses_ns = self._paused()
+        self.requests_in_flight += 1
+        return entry
 
     def due(self):
         return self._something_is_due(self.requests + 1)
@@ -231,11 +233,7 @@ cdef class Core:
                       for index in range(GCCTL_GENERATIONS)])
 
     def paused_ns(self):
-        cdef int64_t total = 0
-        cdef int index
-        for index in range(GCCTL_GENERATIONS):
-            total += self.recorder.generation[index].pause_total_ns
-        return total
+        return self._paused()
 
     def allocated(self):
         return self.allocated_before
@@ -286,6 +284,7 @@ cdef class Core:
     def after_fork(self):
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         self.requests_in_flight = 0
+        self.forks += 1
         self.holds = 0
         # A finalizer that forks is inside a collection, and so is its child: that one goes on.
         if self.own_thread != me:
@@ -341,6 +340,23 @@ cdef class Core:
         self.look_at = INT64_MAX
         if self.look_interval_ns >= 0:
             self.look_at = self._now() + self.look_interval_ns
+
+    cdef inline int _exit(self, exc_type) except -1:
+        if self.requests_in_flight <= 0:
+            self.unmatched_exits += 1
+            return 0
+        self.requests_in_flight -= 1
+        self.requests += 1
+        if exc_type is not None or self._something_is_due(self.requests):
+            self._boundary(exc_type)
+        return 0
+
+    cdef inline int64_t _paused(self) noexcept:
+        cdef int64_t total = 0
+        cdef int index
+        for index in range(GCCTL_GENERATIONS):
+            total += self.recorder.generation[index].pause_total_ns
+        return total
 
     cdef inline bint _something_is_due(self, int64_t request) except -1:
         return request >= self.act_at or self._time_to_look() or self._young_is_due()
@@ -559,6 +575,55 @@ cdef class Core:
             if self.callbacks[position] is self.callback:
                 return position
         return -1
+
+
+@cython.final
+@cython.no_gc  # what it refers to never refers to it
+@cython.freelist(8)
+cdef class Entry:
+    cdef Core core  # None: made by hand, and so no request
+    cdef object failure  # the type of what has made it fail, or None
+    cdef int forks  # of the process in which it is in flight
+    cdef bint over
+    # While it is in flight the pauses of the process up to its start; then those inside it.
+    cdef int64_t pauses_ns
+
+    def __init__(self):
+        raise TypeError("made by Core.begin()")
+
+    @property
+    def gc_pause_ns(self):
+        if self.over:
+            return self.pauses_ns
+        # Installing gcctl in the middle of a request sets the sum to 0.
+        return max(self.core._paused() - self.pauses_ns, 0)
+
+    @property
+    def left(self):
+        return self.over or self.forks != self.core.forks
+
+    def fail(self, exc):
+        if isinstance(exc, Exception):
+            self.failure = type(exc)
+
+    def leave(self, exc=None):
+        if isinstance(exc, Exception):
+            self.failure = type(exc)
+        self._leave()
+
+    cdef int _leave(self) except -1:
+        cdef object failure = self.failure
+        if self.over or self.forks != self.core.forks:
+            return 0
+        self.over = True
+        self.pauses_ns = max(self.core._paused() - self.pauses_ns, 0)
+        self.core._exit(failure)
+        return 0
+
+    def __dealloc__(self):
+        # A response that its server has dropped and not closed, a coroutine that nobody finished.
+        if self.core is not None:
+            self._leave()
 
 
 cdef int64_t count_at(dict mapping, str key):

@@ -148,6 +148,29 @@ of somebody else has ended (with the event), and when a full one begins. What it
 """
 
 
+class Entry(Protocol):
+    """A request that began in one place and ends in another. Dropped, it has ended too."""
+
+    @property
+    def gc_pause_ns(self) -> int:
+        """Nanoseconds for which collections have stopped the process inside this request, up to now
+        or up to its boundary. Others' collections are in it under `monitoring` and `auto` only; 0
+        where gcctl is not installed."""
+
+    @property
+    def left(self) -> bool:
+        """Whether its boundary was passed, or will be in the process that has forked this one."""
+
+    def fail(self, exc: BaseException) -> None:
+        """Note that it has failed with `exc`, for whoever leaves it may not see that: a framework
+        has made a response of it. Only the type is kept, not what hangs on the traceback. What is
+        no Exception has ended it from outside: it was cancelled, or its process is about to end."""
+
+    def leave(self, exc: BaseException | None = None) -> None:
+        """The boundary: the request is over, and failed if `exc` says so or did before. A second
+        call does nothing."""
+
+
 class Core(Protocol):
     """The part of gcctl that sits on the request boundary.
 
@@ -182,6 +205,9 @@ class Core(Protocol):
         Both may be called with the context manager in front of their arguments, which `ExitStack`
         does because methods are what it expects to find on a type.
         """
+
+    def begin(self) -> Entry:
+        """A request begins, whose end is not in the same place."""
 
     def due(self) -> bool:
         """Whether a boundary here and now would do more than count."""

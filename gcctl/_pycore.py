@@ -31,6 +31,7 @@ from gcctl._protocol import (
     Tally,
     log_fault,
 )
+from gcctl._pyentry import Entry
 from gcctl._pyrecorder import NEVER_DUE, Schedule, TheLastMinute, Totals
 from gcctl._request import RequestContext, decorate, make_context
 
@@ -58,6 +59,7 @@ class Core:
         self._callbacks: list[Any] = gc.callbacks if callbacks is None else callbacks
         self._callback = self.on_gc  # always this very object
         self._joined = False
+        self.forks = 0  # between this process and the one that has imported gcctl
         self._context = make_context(self.enter, self.exit)
         self._in_flight = 0
         self._requests = 0
@@ -104,6 +106,9 @@ class Core:
         self._requests = request = self._requests + 1
         if exc_type is not None or self._something_is_due(request):
             self._boundary(request, exc_type)
+
+    def begin(self) -> Entry:
+        return Entry(self)
 
     def due(self) -> bool:
         return self._something_is_due(self._requests + 1)
@@ -232,6 +237,7 @@ class Core:
     def after_fork(self) -> None:
         me = get_ident()
         self._in_flight = 0
+        self.forks += 1
         self._holds = 0
         if self._own_thread != me:
             self._own_thread = 0

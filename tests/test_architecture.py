@@ -18,6 +18,7 @@ LAYERS = [
     {"debt", "errors", "histogram", "jitter", "units", "_protocol", "policy"},
     {
         "_request",
+        "_pyentry",
         "_pyrecorder",
         "_fields",
         "safety_net",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -668,3 +669,59 @@ def test_after_fork_everything_starts_from_zero(rig: Rig) -> None:
     for _ in range(5):
         rig.core.tick()
     assert rig.runs == [0]
+
+
+class TestEntry:
+    def test_is_one_request_however_often_it_is_left(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        entry = rig.core.begin()
+        assert (entry.left, rig.core.in_flight()) == (False, 1)
+        for _ in range(3):
+            entry.leave()
+        assert entry.left
+        assert (rig.core.in_flight(), rig.core.boundaries(), rig.runs) == (0, 1, [0])
+
+    def test_that_is_dropped_has_ended(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        entry = rig.core.begin()
+        entry.fail(ValueError())
+        del entry
+        assert (rig.core.in_flight(), rig.core.boundaries(), rig.runs) == (0, 1, [0])
+        assert rig.core.snapshot().failures == 1
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
+    def test_that_is_ended_from_outside_has_not_failed(
+        self, rig: Rig, error: type[BaseException]
+    ) -> None:
+        rig.start()
+        rig.core.begin().leave(error())
+        assert rig.core.snapshot().failures == 0
+
+    def test_stays_with_the_process_in_which_it_began(self, rig: Rig) -> None:
+        rig.start((1, 0, 0))
+        entry, dropped = rig.core.begin(), rig.core.begin()
+        rig.core.after_fork()
+        assert entry.left
+        entry.leave()
+        del dropped
+        assert (rig.core.in_flight(), rig.core.boundaries(), rig.runs) == (0, 0, [])
+        assert rig.core.snapshot().unmatched_exits == 0
+
+    def test_knows_the_pauses_inside_it(self, rig: Rig) -> None:
+        rig.start((0, 0, 0))
+        rig.pause_ns = 5
+        rig.collect(0)
+        entry = rig.core.begin()
+        rig.collect(0)
+        assert entry.gc_pause_ns == 5
+        entry.leave()
+        rig.collect(0)
+        assert entry.gc_pause_ns == 5
+
+    def test_keeps_nothing_of_the_exception(self, rig: Rig) -> None:
+        entry = rig.core.begin()
+        error = ValueError()
+        references = sys.getrefcount(error)
+        entry.fail(error)
+        entry.leave(error)
+        assert sys.getrefcount(error) == references

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gcctl import _pycore
-from gcctl._protocol import REASONS, Core, Orders
+from gcctl._protocol import REASONS, Core, Entry, Orders
 
 core_module = pytest.importorskip("gcctl._core", reason="the compiled core is not installed")
 
@@ -28,6 +28,7 @@ class Twin(FakeGC):
         super().__init__()
         self.log: list[object] = []
         self.notify_fails = False
+        self.entries: list[Entry] = []
         self.core = core_class(
             collect=self.collect, clock=self.clock, count=self.count, callbacks=self.callbacks
         )
@@ -53,7 +54,8 @@ class Twin(FakeGC):
     def state(self) -> object:
         core = self.core
         counters = core.snapshot(), core.tallies(), core.allocated(), core.in_flight()
-        return counters, core.events(), self.ours, self.log, self.runs, self.time_ns
+        entries = [(entry.gc_pause_ns, entry.left) for entry in self.entries]
+        return counters, core.events(), self.ours, self.log, self.runs, self.time_ns, entries
 
     # Callbacks of somebody else.
 
@@ -66,6 +68,16 @@ class Twin(FakeGC):
 
     def boundary(self, phase: str, info: dict[str, int]) -> None:
         self.core.tick()
+
+
+def leave(twin: Twin, place: int, error: type[BaseException] | None) -> None:
+    if twin.entries:
+        twin.entries[place % len(twin.entries)].leave(error() if error else None)
+
+
+def fail(twin: Twin, place: int, error: type[BaseException] | None) -> None:
+    if twin.entries and error:
+        twin.entries[place % len(twin.entries)].fail(error())
 
 
 def ticks(twin: Twin, count: int) -> None:
@@ -108,6 +120,10 @@ callbacks = st.sampled_from(["passive", "once", "boundary"])
 operations: st.SearchStrategy[Operation] = st.one_of(
     st.just(lambda twin: twin.core.enter() is twin.core.request()),
     errors.map(lambda error: lambda twin: twin.core.exit(error, error and error(), None)),
+    st.just(lambda twin: twin.entries.append(twin.core.begin())),
+    st.tuples(few, errors).map(lambda what: lambda twin: leave(twin, *what)),
+    st.tuples(few, errors).map(lambda what: lambda twin: fail(twin, *what)),
+    st.just(lambda twin: twin.entries.clear()),
     st.integers(1, 30).map(lambda count: lambda twin: ticks(twin, count)),
     st.tuples(generations, reasons).map(lambda what: lambda twin: twin.core.collect(*what)),
     st.tuples(generations, reasons).map(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import gcctl
+from gcctl._impl import core
 
 
 def fail() -> None:
@@ -47,6 +48,11 @@ def run_task() -> None:
 def request() -> None:
     with gcctl.request():
         pass
+
+
+def entry() -> None:
+    core.begin().leave()
+    core.begin().fail(ValueError())  # and dropped
 
 
 def batch() -> None:
@@ -87,6 +93,7 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "failing request": (fail, 20_000),
     "async request": (run_task, 20_000),
     "run_request": (lambda: gcctl.run_request(len, ""), 20_000),
+    "request in two places": (entry, 20_000),
     "tick": (gcctl.tick, 20_000),
     "stats": (gcctl.stats, 1_000),
     "report": (gcctl.report, 300),
