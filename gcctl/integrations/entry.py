@@ -26,7 +26,7 @@ class Entry:
     __slots__ = ("_failure", "_left", "_pause_ns")
 
     def __init__(self) -> None:
-        self._failure: type[BaseException] | None = None
+        self._failure: type[Exception] | None = None
         self._left = False
         # While in flight the pauses of the process up to its start; later those inside it.
         self._pause_ns = _paused_ns()
@@ -50,13 +50,17 @@ class Entry:
 
     def fail(self, exc: BaseException) -> None:
         """Note that it has failed with `exc`, for whoever leaves it may not see that: a framework
-        has made a response of it. Only the type is kept, not what hangs on the traceback."""
-        self._failure = type(exc)
+        has made a response of it. Only the type is kept, not what hangs on the traceback. What is
+        no Exception has ended it from outside: it was cancelled, or its process is about to end."""
+        if isinstance(exc, Exception):
+            self._failure = type(exc)
 
     def leave(self, exc: BaseException | None = None) -> None:
-        """The boundary: the request is over, and failed if `exc` is given or was noted before. A
-        second call does nothing."""
-        failure = self._failure if exc is None else type(exc)
+        """The boundary: the request is over, and failed if `exc` says so or did before. A second
+        call does nothing."""
+        if exc is not None:
+            self.fail(exc)
+        failure = self._failure
         paused_ns = _paused_ns()
         # From here to the core nothing is called, so no other thread and no signal gets in between.
         if self._left:

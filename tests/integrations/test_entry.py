@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from typing import Any
@@ -66,6 +67,16 @@ class TestEntry:
         note_failure(environ, ValueError())
         entry.leave()
         assert counts() == (1, 1, 0)
+
+    @pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, SystemExit])
+    def test_has_not_failed_where_it_was_ended_from_outside(
+        self, kind: type[BaseException]
+    ) -> None:
+        noted, told = Entry(), Entry()
+        noted.fail(kind())
+        noted.leave()
+        told.leave(kind())
+        assert counts() == (2, 0, 0)
 
     def test_keeps_nothing_of_the_exception(self) -> None:
         entry = Entry()

@@ -51,7 +51,7 @@ class GcctlMiddleware:
         entry = enter(_holder(request))
         try:
             response = await self.get_response(request)
-        except BaseException as error:  # it was cancelled
+        except BaseException as error:  # it was cancelled: no failure
             if entry is not None:
                 entry.leave(error)
             raise
