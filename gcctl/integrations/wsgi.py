@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias, cast
 
 from gcctl.integrations._install import Settings, checked, install_here
-from gcctl.integrations.entry import Entry, enter, note_failure
+from gcctl.integrations.entry import Bridges, Entry, enter, note_failure
 
 Environ: TypeAlias = dict[str, Any]
 Response: TypeAlias = Iterable[bytes]
@@ -24,6 +24,7 @@ class GcctlMiddleware:
     def __init__(self, app: App, *, install: Settings | None = None) -> None:
         self.app = app
         self._install = None if install is None else checked(install)
+        Bridges.possible = True
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Response:
         if self._install is not None:

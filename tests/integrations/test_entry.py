@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from processes import in_child, needs_fork
 from web_servers import examples
 
 import gcctl
@@ -115,6 +116,46 @@ class TestEntry:
         assert entry.gc_pause_ns == 0
 
 
+@needs_fork
+@pytest.mark.usefixtures("installed")
+class TestForks:
+    """What was open is the parent's; the child has counters of its own."""
+
+    @pytest.mark.parametrize("own", [0, 1])
+    @pytest.mark.parametrize("end", ["leave", "drop", "fail"])
+    def test_what_ends_in_the_child_has_no_boundary_there(self, end: str, own: int) -> None:
+        entries = [Entry()]
+
+        def child() -> tuple[tuple[int, int, int], int, bool]:
+            kept = [Entry() for _ in range(own)]
+            pause_ns = entries[0].gc_pause_ns
+            if end == "drop":
+                entries.clear()
+            else:
+                entries[0].leave(ValueError() if end == "fail" else None)
+            unmatched = gcctl.stats().unmatched_exits
+            assert pause_ns == 0
+            assert not any(entry.left for entry in kept)
+            return counts(), unmatched, all(entry.left for entry in entries)
+
+        assert in_child(child) == repr(((0, 0, own), 0, True))
+        assert counts() == (0, 0, 1)
+        entries[0].leave()
+        assert counts() == (1, 0, 0)
+
+    def test_one_of_a_server_hook_is_not_found_in_the_child(self) -> None:
+        enter_server()
+
+        def child() -> tuple[bool, tuple[int, int, int]]:
+            entry = enter({})
+            leave_server()
+            return entry is not None, counts()
+
+        assert in_child(child) == repr((True, (0, 0, 1)))
+        leave_server()
+        assert counts() == (1, 0, 0)
+
+
 def before(entry: Entry) -> int:
     """The pauses up to the start of a request that is in flight."""
     return entry._pause_ns
@@ -160,13 +201,14 @@ class TestServerHooks:
         assert environ[MARK].left
 
     def test_are_of_one_thread(self) -> None:
-        enter_server()
-        found: list[Entry | None] = []
-        thread = threading.Thread(target=lambda: found.append(enter({})))
-        thread.start()
-        thread.join()
-        assert found[0] is not None
-        leave_server()
+        with ThreadPoolExecutor(1) as server:
+            server.submit(enter_server).result()
+            entry = enter({})
+            assert entry is not None
+            assert server.submit(enter, {}).result() is None
+            server.submit(leave_server).result()
+        assert counts() == (1, 0, 1)
+        entry.leave()
 
     def test_may_not_be_told_of_the_end(self) -> None:
         enter_server()
