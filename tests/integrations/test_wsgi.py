@@ -194,6 +194,50 @@ class TestResponses:
             assert file.closed == 1
         assert counts() == (2, 0, 0)
 
+    @pytest.mark.parametrize("twice", [False, True])
+    def test_that_are_the_servers_files_stay_so_where_a_function_makes_them(
+        self, get: Get, monkeypatch: pytest.MonkeyPatch, twice: bool
+    ) -> None:
+        """uWSGI's returns the file that it is given, others what only they know."""
+        seen: list[tuple[bool, int]] = []
+        made: list[object] = []
+
+        def wrap(file: Any, size: int) -> Any:
+            made.append(file)
+            return file
+
+        def result_is_file(handler: Any) -> bool:
+            seen.append((handler.result in made, counts()[2]))
+            return False  # send it as any iterable
+
+        handler = "wsgiref.handlers.BaseHandler."
+        monkeypatch.setattr(handler + "wsgi_file_wrapper", staticmethod(wrap))
+        monkeypatch.setattr(handler + "result_is_file", result_is_file)
+
+        def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            ok(start_response)
+            file: Iterable[bytes] = environ["wsgi.file_wrapper"](io.BytesIO(BODY), 4096)
+            return file
+
+        assert get(GcctlMiddleware(GcctlMiddleware(app) if twice else app)).body == BODY
+        wait_until(lambda: counts() == (1, 0, 0))
+        assert get(GcctlMiddleware(as_generator)).body == BODY
+        wait_until(lambda: counts() == (2, 0, 0))
+        assert seen == [(True, 1), (False, 1)]
+
+    def test_that_are_none_of_its_files_keep_a_boundary_of_their_own(self) -> None:
+        """An application may wrap a file, and then answer with something else."""
+
+        def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            environ["wsgi.file_wrapper"](io.BytesIO(BODY))
+            return OwnList([BODY])
+
+        response: Any = GcctlMiddleware(app)({"wsgi.file_wrapper": lambda file: file}, print)
+        assert list(response) == [BODY]
+        assert counts() == (0, 0, 1)
+        response.close()
+        assert counts() == (1, 0, 0)
+
     def test_make_no_cycles_of_their_own(self) -> None:
         """A file wrapper whose `close` is a method of its class would be one with our hook."""
 
