@@ -38,6 +38,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "celery.md"
 SHOP = """
 import gc, json, os, signal, time
 
+from billiard.process import current_process
 from celery import Celery
 from celery.exceptions import Ignore
 from celery.worker.control import inspect_command
@@ -148,6 +149,21 @@ class Garbage:
 def leave_in_generation_1(path):
     garbage = Garbage(path)
     gc.collect(0)
+
+
+@app.task
+def owe_without_end(seconds, path):
+    asked_to_end = current_process()._target._shutdown
+
+    def idle():
+        if asked_to_end.is_set():
+            with open(path, "a") as calls:
+                calls.write("x")
+        return 0.1
+
+    gcctl.lifecycle.installed()._idle = idle
+    time.sleep(seconds)
+    return os.getpid()
 
 
 @app.task
@@ -335,7 +351,8 @@ def page(start: Start) -> Worker:
 @pytest.fixture(scope="module", autouse=True)
 def prefork(start: Start) -> Worker:
     """One with two children and 300,000 objects, 18 MiB, from before the fork."""
-    return start("forks", "-P", "prefork", "-c", "2", CATALOGUE="300000")
+    restarts = {"worker_pool_restarts": True}
+    return start("forks", "-P", "prefork", "-c", "2", settings=restarts, CATALOGUE="300000")
 
 
 class TestEachPool:
@@ -451,6 +468,19 @@ class TestPrefork:
             prefork.run("leave")
         assert prefork.run("look")["faults"] == 0
 
+    def test_children_with_work_left_for_idle_times_end_when_they_are_asked_to(
+        self, prefork: Worker, tmp_path: Path
+    ) -> None:
+        """The last of this class: they are replaced."""
+        calls = tmp_path / "calls"
+        owing = [prefork.send("owe_without_end", 0.5, str(calls)) for _ in range(2)]
+        pids = {result.get(timeout=PATIENCE_SECONDS) for result in owing}
+        assert len(pids) == 2
+        prefork.client.control.broadcast("pool_restart", destination=[f"{prefork.name}@here"])
+        wait_until(lambda: not pids & prefork.processes(), "the children are still there")
+        # Each may have looked just before it was asked.
+        assert not calls.exists() or len(calls.read_text()) <= 2
+
 
 class TestConfiguration:
     def test_setting_of_the_app_environment_and_arguments(self, start: Start) -> None:
@@ -497,14 +527,23 @@ class TestConfiguration:
         look = worker.run("look")
         assert (look["policy"], look["requests"], look["in_flight"]) == (None, 0, 0)
 
-    def test_setting_up_twice_is_an_error(self) -> None:
+    def test_setting_up_twice_changes_nothing(self) -> None:
         from gcctl.integrations.celery import setup
 
         app = celery.Celery("shop", set_as_current=False)
-        setup(app)
-        with pytest.raises(gcctl.GcctlError, match="set up already"):
-            setup(app)
-        setup(celery.Celery("other", set_as_current=False))
+        for _ in range(2):
+            setup(app, policy="off")
+        assert len(app.steps["worker"]) == 1
+        setup(celery.Celery("other", set_as_current=False), policy="auto")
+
+    @pytest.mark.parametrize("other", [{}, {"policy": "auto"}, {"policy": "off", "freeze": False}])
+    def test_setting_up_in_another_way_is_an_error(self, other: dict[str, Any]) -> None:
+        from gcctl.integrations.celery import setup
+
+        app = celery.Celery("shop", set_as_current=False)
+        setup(app, policy="off")
+        with pytest.raises(gcctl.GcctlError, match=r"shop.*'policy': 'off'.* not .*'freeze'"):
+            setup(app, **other)
 
 
 def test_a_process_that_only_sends_is_left_alone(tmp_path: Path) -> None:
