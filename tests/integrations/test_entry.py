@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -240,6 +242,17 @@ class TestRequire:
             r"\(found [0-9.]+\): pip install 'gcctl\[celery\]'",
         ):
             require("pytest", "1000.1", extra="celery")
+
+    @pytest.mark.parametrize("module", ["frozen_framework.py", "frozen/framework.py"])
+    def test_takes_what_can_be_imported_and_has_no_version(
+        self, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As in a program that was frozen."""
+        (tmp_path / module).parent.mkdir(exist_ok=True)
+        (tmp_path / module).touch()
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.invalidate_caches()
+        require("frozen-framework", "1", extra="x")
 
     def test_or_that_nothing_was(self) -> None:
         with pytest.raises(ImportError, match=r"\(not installed\).*'gcctl\[x\]'"):
