@@ -355,6 +355,42 @@ def prefork(start: Start) -> Worker:
     return start("forks", "-P", "prefork", "-c", "2", settings=restarts, CATALOGUE="300000")
 
 
+EMBEDDED = """
+import gc
+
+import gcctl
+from celery import Celery, signals
+from celery.contrib.testing.worker import start_worker
+from gcctl.integrations.celery import setup
+
+app = Celery("shop", broker="memory://", backend="cache+memory://")
+setup(app)
+
+@app.task
+def look():
+    return gcctl.stats().policy, gcctl.stats().in_flight
+
+found = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
+with start_worker(app, perform_ping_check=False, loglevel="ERROR"):
+    print(*look.delay().get(timeout=60))
+left = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
+print(left == found, gcctl.stats().policy)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A program with a worker in a thread, as Celery's own pytest plugin has it. It takes five
+    seconds to end, meanwhile the others are tested."""
+    program = tmp_path_factory.mktemp("embedded") / "program.py"
+    program.write_text(EMBEDDED)
+    command = [sys.executable, "-W", "ignore", str(program)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        yield process
+        process.kill()
+
+
 class TestEachPool:
     def test_each_task_is_one_request(self, worker: Worker) -> None:
         before = worker.look()
@@ -482,50 +518,64 @@ class TestPrefork:
         assert not calls.exists() or len(calls.read_text()) <= 2
 
 
-class TestConfiguration:
-    def test_setting_of_the_app_environment_and_arguments(self, start: Start) -> None:
-        worker = start(
+@pytest.fixture(scope="module")
+def configured(start: Start) -> dict[str, Worker]:
+    """One for each configuration, started all at once."""
+    return {
+        "configured": start(
             "configured",
             *("-P", "solo"),
             settings={"gcctl": {"thresholds": [2000, 20, 20], "policy": "production"}},
             setup={"policy": "conservative"},
             GCCTL_AUTOMATIC_GC="yes",
             GCCTL_THRESHOLDS="3000,30,30",
-        )
+        ),
+        "wrong": start("wrong", settings={"gcctl": {"max_pause": "long"}}),
+        "disabled": start("disabled", "-P", "solo", GCCTL_DISABLE="1"),
+        "twice": start("twice", "-P", "solo", INSTALLED="1"),
+        "by itself": start("by_itself", "-P", "solo", settings={"gcctl": None}, INSTALLED="1"),
+        "without": start("without", "-P", "solo", settings={"gcctl": None}),
+    }
+
+
+class TestConfiguration:
+    def test_setting_of_the_app_environment_and_arguments(
+        self, configured: dict[str, Worker]
+    ) -> None:
+        worker = configured["configured"]
         look = worker.look()
         assert (look["policy"], look["thresholds"]) == ("conservative", [2000, 20, 20])
         assert look["automatic"]
-        assert "gcctl         policy conservative" in worker.stop()
 
-    def test_a_bad_one_keeps_the_worker_from_starting(self, start: Start) -> None:
-        worker = start("wrong", settings={"gcctl": {"max_pause": "long"}})
+    def test_a_bad_one_keeps_the_worker_from_starting(self, configured: dict[str, Worker]) -> None:
+        worker = configured["wrong"]
         assert worker.process.wait(PATIENCE_SECONDS) != 0
         assert "ConfigError: max_pause: 'long' is not accepted" in worker.log
 
-    def test_disabled(self, start: Start) -> None:
-        worker = start("disabled", "-P", "solo", GCCTL_DISABLE="1")
-        look = worker.run("look")
+    def test_disabled(self, configured: dict[str, Worker]) -> None:
+        look = configured["disabled"].run("look")
         assert look["policy"] is None
         assert look["frozen"] < 1000
-        log = worker.stop()
-        assert "gcctl is disabled by GCCTL_DISABLE" in log
-        assert "requests   " not in log
 
-    def test_where_the_program_has_installed_it_before(self, start: Start) -> None:
-        worker = start("twice", "-P", "solo", INSTALLED="1")
-        look = worker.look()
-        assert look["policy"] == "off"
-        assert "it is installed already" in worker.stop()
+    @pytest.mark.parametrize("name", ["twice", "by itself"])
+    def test_where_the_program_has_installed_it(
+        self, configured: dict[str, Worker], name: str
+    ) -> None:
+        assert configured[name].look()["policy"] == "off"
 
-    def test_a_program_may_install_it_by_itself(self, start: Start) -> None:
-        worker = start("by_itself", "-P", "solo", settings={"gcctl": None}, INSTALLED="1")
-        assert worker.look()["policy"] == "off"
-        assert "it is installed already" not in worker.stop()
-
-    def test_not_installed_tasks_are_no_requests(self, start: Start) -> None:
-        worker = start("without", "-P", "solo", settings={"gcctl": None})
-        look = worker.run("look")
+    def test_not_installed_tasks_are_no_requests(self, configured: dict[str, Worker]) -> None:
+        look = configured["without"].run("look")
         assert (look["policy"], look["requests"], look["in_flight"]) == (None, 0, 0)
+
+    def test_what_is_in_the_log_when_they_have_ended(self, configured: dict[str, Worker]) -> None:
+        for worker in configured.values():
+            worker.terminate()
+        logs = {name: worker.stop() for name, worker in configured.items()}
+        assert "gcctl         policy conservative" in logs["configured"]
+        assert "gcctl is disabled by GCCTL_DISABLE" in logs["disabled"]
+        assert "requests   " not in logs["disabled"]
+        assert "it is installed already" in logs["twice"]
+        assert "it is installed already" not in logs["by itself"]
 
     def test_setting_up_twice_changes_nothing(self) -> None:
         from gcctl.integrations.celery import setup
@@ -616,30 +666,8 @@ class TestEnds:
         assert "gcctl         policy auto" in log
 
 
-def test_a_worker_in_a_thread_leaves_the_process_as_it_was(tmp_path: Path) -> None:
-    """As Celery's own pytest plugin and programs with a worker in them have it."""
-    out = run_program(
-        """
-        import gc
-
-        import gcctl
-        from celery import Celery, signals
-        from celery.contrib.testing.worker import start_worker
-        from gcctl.integrations.celery import setup
-
-        app = Celery("shop", broker="memory://", backend="cache+memory://")
-        setup(app)
-
-        @app.task
-        def look():
-            return gcctl.stats().policy, gcctl.stats().in_flight
-
-        found = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
-        with start_worker(app, perform_ping_check=False, loglevel="ERROR"):
-            print(*look.delay().get(timeout=60))
-        left = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
-        print(left == found, gcctl.stats().policy)
-        """,
-        tmp_path,
-    )
-    assert out == "auto 1\nTrue None\n"
+def test_a_worker_in_a_thread_leaves_the_process_as_it_was(
+    embedded: subprocess.Popen[str],
+) -> None:
+    out, errors = embedded.communicate(timeout=PATIENCE_SECONDS)
+    assert out == "auto 1\nTrue None\n", errors
