@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from processes import PATIENCE_SECONDS, wait_until
-from web_servers import STATS, examples, serving
+from web_servers import STATS, Dropped, Told, examples, serving
 
 import gcctl
 from gcctl.integrations.asgi import GcctlMiddleware
@@ -351,20 +351,11 @@ class TestWhen:
         assert seen == [(1, 0, 0)]
 
     def test_the_client_has_its_answer_and_the_end_of_the_connection_before(self) -> None:
-        client_has_all = threading.Event()
-        seen: list[bool] = []
-
-        class Dropped:
-            def __init__(self) -> None:
-                self.itself = self
-
-            def __del__(self) -> None:
-                seen.append(client_has_all.wait(PATIENCE_SECONDS))
-
         async def app(scope: Event, receive: Receive, send: Send) -> None:
-            Dropped()
+            Dropped(told.collected)
             await respond(send, BODY)
 
+        told = Told()
         gcctl.install("production")  # generation 0 at each boundary
         with serve(GcctlMiddleware(app)) as port:
             with socket.create_connection(("127.0.0.1", port)) as client:
@@ -373,31 +364,22 @@ class TestWhen:
                 while part := client.recv(65536):  # to the end of the connection
                     received += part
             assert BODY in received
-            client_has_all.set()
-            wait_until(lambda: seen)
-        assert seen == [True]
+            told.client_has_all.set()
+            wait_until(lambda: told.seen)
+        assert told.seen == [True]
 
     def test_a_server_answers_a_failure_before(self) -> None:
-        client_has_all = threading.Event()
-        seen: list[bool] = []
-
-        class Dropped:
-            def __init__(self) -> None:
-                self.itself = self
-
-            def __del__(self) -> None:
-                seen.append(client_has_all.wait(PATIENCE_SECONDS))
-
         async def app(scope: Event, receive: Receive, send: Send) -> None:
-            Dropped()
+            Dropped(told.collected)
             raise ValueError("mine")
 
+        told = Told()
         gcctl.install("production")
         with serve(GcctlMiddleware(app), log_level="critical") as port:
             assert get(port)[0] == 500
-            client_has_all.set()
-            wait_until(lambda: seen)
-        assert seen == [True]
+            told.client_has_all.set()
+            wait_until(lambda: told.seen)
+        assert told.seen == [True]
 
 
 class TestWebsocket:

@@ -16,7 +16,7 @@ from wsgiref.validate import validator
 
 import pytest
 from processes import PATIENCE_SECONDS, wait_until
-from web_servers import STATS, Answer, Server, examples, serving
+from web_servers import STATS, Answer, Dropped, Server, Told, examples, serving
 
 import gcctl
 from gcctl.integrations.entry import MARK, Entry, enter_server, leave_server
@@ -260,25 +260,13 @@ class TestResponses:
         wait_until(lambda: counts() == (1, 1, 0))
 
 
-class Dropped:
-    """In a cycle, and so there until it is collected."""
-
-    def __init__(self, gone: Callable[[], object]) -> None:
-        self.itself = self
-        self.gone = gone
-
-    def __del__(self) -> None:
-        self.gone()
-
-
 @pytest.mark.parametrize("app", [as_list, as_generator, as_own_list, as_file, as_written])
 @pytest.mark.usefixtures("short_collections")
 def test_the_boundary_comes_after_the_last_byte(app: App, server: QuietServer) -> None:
-    client_has_all = threading.Event()
-    seen: list[bool] = []
+    told = Told()
 
     def leaving_garbage(environ: Any, start_response: Any) -> Iterable[bytes]:
-        Dropped(lambda: seen.append(client_has_all.wait(PATIENCE_SECONDS)))
+        Dropped(told.collected)
         return app(environ, start_response)
 
     gcctl.install("production")  # generation 0 at each boundary
@@ -288,9 +276,9 @@ def test_the_boundary_comes_after_the_last_byte(app: App, server: QuietServer) -
         while not received.endswith(b"\r\n\r\n" + BODY):
             received += client.recv(65536)
         assert counts()[2] in (0, 1)
-        client_has_all.set()
-        wait_until(lambda: seen)
-    assert seen == [True]
+        told.client_has_all.set()
+        wait_until(lambda: told.seen)
+    assert told.seen == [True]
     wait_until(lambda: counts() == (1, 0, 0))
 
 
