@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from importlib import metadata
+from importlib.util import find_spec
 
 
 def require(distribution: str, minimum: str, *, extra: str) -> None:
     """Raise ImportError where `distribution` is missing or older than `minimum`.
 
-    The message names the module that calls this, and the extra that has what it needs.
+    The message names the module that calls this, and the extra that has what it needs. What can be
+    imported and has no metadata, as in a frozen program, is new enough.
     """
     try:
         found = metadata.version(distribution)
     except metadata.PackageNotFoundError:
         found = None
-    if found is not None and _numbers(found) >= _numbers(minimum):
+    if _is_there(distribution) if found is None else _numbers(found) >= _numbers(minimum):
         return
     raise ImportError(
         f"{sys._getframe(1).f_globals['__name__']} needs {distribution} {minimum} or newer "
         f"({'not installed' if found is None else f'found {found}'}): pip install 'gcctl[{extra}]'"
     )
+
+
+def _is_there(distribution: str) -> bool:
+    """Its package is called like it, with a `_` or a dot (opentelemetry.sdk) for each hyphen."""
+    for package in (distribution.replace("-", "_"), distribution.replace("-", ".")):
+        with suppress(ModuleNotFoundError):  # nor what it would be in
+            if find_spec(package) is not None:
+                return True
+    return False
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import gcctl
 from gcctl._impl import core
 from gcctl.integrations._install import Settings, checked, install_here, uninstall_here
-from gcctl.integrations.entry import MARK, Entry
+from gcctl.integrations.entry import MARK, Bridges, Entry, outer
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
@@ -49,6 +49,8 @@ class GcctlMiddleware:
             return
         # As enter() does, but for the hooks of servers that have a thread for each request.
         entry = scope[MARK] = Entry()
+        if Bridges.possible:
+            outer.set(entry)
         try:
             await self.app(scope, receive, send)
         except BaseException as error:

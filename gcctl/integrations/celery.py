@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import gcctl
@@ -47,13 +48,20 @@ def setup(app: Celery, *, freeze: bool = True, recycle: bool = True, **config: A
 
     In a task, `task.request.gcctl` is the request: an `Entry` of gcctl.integrations.entry.
 
-    Raises GcctlError when the app is set up already.
+    A second time does nothing. Raises GcctlError where that has other arguments.
     """
     steps = app.steps["worker"]
-    if any(isinstance(step, type) and issubclass(step, _Step) for step in steps):
-        raise gcctl.GcctlError(f"gcctl.integrations.celery: {app!r} is set up already")
+    given = {**config, "freeze": freeze, "recycle": recycle}
+    for step in steps:
+        if isinstance(step, type) and issubclass(step, _Step):
+            if step.given != given:
+                raise gcctl.GcctlError(
+                    f"gcctl.integrations.celery: {app!r} is set up already with {step.given}, "
+                    f"not with {given}"
+                )
+            return
     gcctl_of_worker = _Gcctl(app, config, freeze, recycle)
-    steps.add(type("Gcctl", (_Step,), {"gcctl": gcctl_of_worker}))
+    steps.add(type("Gcctl", (_Step,), {"gcctl": gcctl_of_worker, "given": given}))
     if os.environ.get("FORKED_BY_MULTIPROCESSING"):  # a child that was spawned: it runs no steps
         gcctl_of_worker.connect()
 
@@ -64,6 +72,7 @@ class _Step(bootsteps.StartStopStep):  # type: ignore[misc, unused-ignore]
     requires = ("celery.worker.components:Pool",)
     label = "gcctl"
     gcctl: _Gcctl
+    given: dict[str, Any]
 
     def create(self, parent: Any) -> None:
         self.gcctl.prepare()
@@ -149,6 +158,7 @@ class _Gcctl:
         try:
             pool_worker: Any = current_process()._target
             wait_for_job, poll = pool_worker.wait_for_job, pool_worker.inq._reader.poll
+            asked_to_end = pool_worker._shutdown  # an Event, or None
         except AttributeError:
             logger.warning("this billiard is not known: gcctl cannot act between two tasks")
             return
@@ -157,8 +167,10 @@ class _Gcctl:
             if self._recycle and controller.recycle_advice and core.boundaries():  # one at least
                 sys.exit(EX_RECYCLE)
             pause: float | None = INTERVAL_SECONDS
-            while pause is not None and not poll(pause):
-                pause = controller._idle()
+            with suppress(OSError):  # wait_for_job() knows what to do about that
+                while pause is not None and not poll(pause):
+                    ending = asked_to_end is not None and asked_to_end.is_set()
+                    pause = None if ending else controller._idle()
             return wait_for_job()
 
         pool_worker.wait_for_job = wait

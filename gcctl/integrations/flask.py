@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gcctl.errors import ConfigError
+from gcctl.errors import ConfigError, GcctlError
 from gcctl.integrations._require import require
 from gcctl.integrations.entry import note_failure
 from gcctl.integrations.wsgi import GcctlMiddleware
@@ -32,8 +32,15 @@ class Gcctl:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        """Once for an application: a second time, by this or another `Gcctl`, does nothing."""
-        if "gcctl" in app.extensions:
+        """Once for an application: a second time, by this or another `Gcctl`, does nothing. Raises
+        GcctlError where that has other settings."""
+        first = app.extensions.get("gcctl")
+        if first is not None:
+            if first._config != self._config:
+                raise GcctlError(
+                    f"gcctl.integrations.flask: {app!r} is set up already with {first._config}, "
+                    f"not with {self._config}"
+                )
             return
         settings = app.config.get("GCCTL", {})
         if settings is not None and not isinstance(settings, Mapping):

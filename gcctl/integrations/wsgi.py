@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias, cast
 
 from gcctl.integrations._install import Settings, checked, install_here
-from gcctl.integrations.entry import Entry, enter, note_failure
+from gcctl.integrations.entry import Bridges, Entry, enter, note_failure
 
 Environ: TypeAlias = dict[str, Any]
 Response: TypeAlias = Iterable[bytes]
@@ -24,11 +24,15 @@ class GcctlMiddleware:
     def __init__(self, app: App, *, install: Settings | None = None) -> None:
         self.app = app
         self._install = None if install is None else checked(install)
+        Bridges.possible = True
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Response:
         if self._install is not None:
             self._install_once()
         entry = enter(environ)
+        server_file = environ.get("wsgi.file_wrapper")
+        if server_file is not None and not isinstance(server_file, type) and entry is not None:
+            environ["wsgi.file_wrapper"] = _FileMaker(server_file)
         try:
             response = self.app(environ, start_response)
         except BaseException as error:
@@ -52,7 +56,8 @@ def _until_closed(response: Response, entry: Entry, environ: Environ) -> Respons
     if kind is list or kind is tuple:  # nothing to close, and no code of the application's to fail
         return _Blocks(cast("list[bytes]", response), entry)
     server_file = environ.get("wsgi.file_wrapper")
-    if isinstance(server_file, type) and isinstance(response, server_file):
+    known = isinstance(server_file, (type, _FileMaker))
+    if known and isinstance(response, cast(type, server_file)):
         return _same_file(response, entry)
     if hasattr(kind, "__len__"):
         return _SizedStream(response, entry)
@@ -111,6 +116,25 @@ class _SizedStream(_Stream):
 
     def __len__(self) -> int:
         return len(cast(Sized, self._response))
+
+
+class _FileMaker:
+    """The server's wrapper of files where that is a function, as uWSGI's. Only the server knows by
+    what to tell a file of its own, so the one that it has made here is the one."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[..., object]) -> None:
+        self._make = make
+        self._made: object = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
+        self._made = self._make(*args, **kwargs)
+        return self._made
+
+    def __instancecheck__(self, response: object) -> bool:
+        made, self._made = self._made, None
+        return made is not None and response is made
 
 
 def _same_file(response: Response, entry: Entry) -> Response:

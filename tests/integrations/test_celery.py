@@ -38,6 +38,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "celery.md"
 SHOP = """
 import gc, json, os, signal, time
 
+from billiard.process import current_process
 from celery import Celery
 from celery.exceptions import Ignore
 from celery.worker.control import inspect_command
@@ -148,6 +149,21 @@ class Garbage:
 def leave_in_generation_1(path):
     garbage = Garbage(path)
     gc.collect(0)
+
+
+@app.task
+def owe_without_end(seconds, path):
+    asked_to_end = current_process()._target._shutdown
+
+    def idle():
+        if asked_to_end.is_set():
+            with open(path, "a") as calls:
+                calls.write("x")
+        return 0.1
+
+    gcctl.lifecycle.installed()._idle = idle
+    time.sleep(seconds)
+    return os.getpid()
 
 
 @app.task
@@ -335,7 +351,44 @@ def page(start: Start) -> Worker:
 @pytest.fixture(scope="module", autouse=True)
 def prefork(start: Start) -> Worker:
     """One with two children and 300,000 objects, 18 MiB, from before the fork."""
-    return start("forks", "-P", "prefork", "-c", "2", CATALOGUE="300000")
+    restarts = {"worker_pool_restarts": True}
+    return start("forks", "-P", "prefork", "-c", "2", settings=restarts, CATALOGUE="300000")
+
+
+EMBEDDED = """
+import gc
+
+import gcctl
+from celery import Celery, signals
+from celery.contrib.testing.worker import start_worker
+from gcctl.integrations.celery import setup
+
+app = Celery("shop", broker="memory://", backend="cache+memory://")
+setup(app)
+
+@app.task
+def look():
+    return gcctl.stats().policy, gcctl.stats().in_flight
+
+found = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
+with start_worker(app, perform_ping_check=False, loglevel="ERROR"):
+    print(*look.delay().get(timeout=60))
+left = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
+print(left == found, gcctl.stats().policy)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A program with a worker in a thread, as Celery's own pytest plugin has it. It takes five
+    seconds to end, meanwhile the others are tested."""
+    program = tmp_path_factory.mktemp("embedded") / "program.py"
+    program.write_text(EMBEDDED)
+    command = [sys.executable, "-W", "ignore", str(program)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        yield process
+        process.kill()
 
 
 class TestEachPool:
@@ -451,60 +504,96 @@ class TestPrefork:
             prefork.run("leave")
         assert prefork.run("look")["faults"] == 0
 
+    def test_children_with_work_left_for_idle_times_end_when_they_are_asked_to(
+        self, prefork: Worker, tmp_path: Path
+    ) -> None:
+        """The last of this class: they are replaced."""
+        calls = tmp_path / "calls"
+        owing = [prefork.send("owe_without_end", 0.5, str(calls)) for _ in range(2)]
+        pids = {result.get(timeout=PATIENCE_SECONDS) for result in owing}
+        assert len(pids) == 2
+        prefork.client.control.broadcast("pool_restart", destination=[f"{prefork.name}@here"])
+        wait_until(lambda: not pids & prefork.processes(), "the children are still there")
+        # Each may have looked just before it was asked.
+        assert not calls.exists() or len(calls.read_text()) <= 2
 
-class TestConfiguration:
-    def test_setting_of_the_app_environment_and_arguments(self, start: Start) -> None:
-        worker = start(
+
+@pytest.fixture(scope="module")
+def configured(start: Start) -> dict[str, Worker]:
+    """One for each configuration, started all at once."""
+    return {
+        "configured": start(
             "configured",
             *("-P", "solo"),
             settings={"gcctl": {"thresholds": [2000, 20, 20], "policy": "production"}},
             setup={"policy": "conservative"},
             GCCTL_AUTOMATIC_GC="yes",
             GCCTL_THRESHOLDS="3000,30,30",
-        )
+        ),
+        "wrong": start("wrong", settings={"gcctl": {"max_pause": "long"}}),
+        "disabled": start("disabled", "-P", "solo", GCCTL_DISABLE="1"),
+        "twice": start("twice", "-P", "solo", INSTALLED="1"),
+        "by itself": start("by_itself", "-P", "solo", settings={"gcctl": None}, INSTALLED="1"),
+        "without": start("without", "-P", "solo", settings={"gcctl": None}),
+    }
+
+
+class TestConfiguration:
+    def test_setting_of_the_app_environment_and_arguments(
+        self, configured: dict[str, Worker]
+    ) -> None:
+        worker = configured["configured"]
         look = worker.look()
         assert (look["policy"], look["thresholds"]) == ("conservative", [2000, 20, 20])
         assert look["automatic"]
-        assert "gcctl         policy conservative" in worker.stop()
 
-    def test_a_bad_one_keeps_the_worker_from_starting(self, start: Start) -> None:
-        worker = start("wrong", settings={"gcctl": {"max_pause": "long"}})
+    def test_a_bad_one_keeps_the_worker_from_starting(self, configured: dict[str, Worker]) -> None:
+        worker = configured["wrong"]
         assert worker.process.wait(PATIENCE_SECONDS) != 0
         assert "ConfigError: max_pause: 'long' is not accepted" in worker.log
 
-    def test_disabled(self, start: Start) -> None:
-        worker = start("disabled", "-P", "solo", GCCTL_DISABLE="1")
-        look = worker.run("look")
+    def test_disabled(self, configured: dict[str, Worker]) -> None:
+        look = configured["disabled"].run("look")
         assert look["policy"] is None
         assert look["frozen"] < 1000
-        log = worker.stop()
-        assert "gcctl is disabled by GCCTL_DISABLE" in log
-        assert "requests   " not in log
 
-    def test_where_the_program_has_installed_it_before(self, start: Start) -> None:
-        worker = start("twice", "-P", "solo", INSTALLED="1")
-        look = worker.look()
-        assert look["policy"] == "off"
-        assert "it is installed already" in worker.stop()
+    @pytest.mark.parametrize("name", ["twice", "by itself"])
+    def test_where_the_program_has_installed_it(
+        self, configured: dict[str, Worker], name: str
+    ) -> None:
+        assert configured[name].look()["policy"] == "off"
 
-    def test_a_program_may_install_it_by_itself(self, start: Start) -> None:
-        worker = start("by_itself", "-P", "solo", settings={"gcctl": None}, INSTALLED="1")
-        assert worker.look()["policy"] == "off"
-        assert "it is installed already" not in worker.stop()
-
-    def test_not_installed_tasks_are_no_requests(self, start: Start) -> None:
-        worker = start("without", "-P", "solo", settings={"gcctl": None})
-        look = worker.run("look")
+    def test_not_installed_tasks_are_no_requests(self, configured: dict[str, Worker]) -> None:
+        look = configured["without"].run("look")
         assert (look["policy"], look["requests"], look["in_flight"]) == (None, 0, 0)
 
-    def test_setting_up_twice_is_an_error(self) -> None:
+    def test_what_is_in_the_log_when_they_have_ended(self, configured: dict[str, Worker]) -> None:
+        for worker in configured.values():
+            worker.terminate()
+        logs = {name: worker.stop() for name, worker in configured.items()}
+        assert "gcctl         policy conservative" in logs["configured"]
+        assert "gcctl is disabled by GCCTL_DISABLE" in logs["disabled"]
+        assert "requests   " not in logs["disabled"]
+        assert "it is installed already" in logs["twice"]
+        assert "it is installed already" not in logs["by itself"]
+
+    def test_setting_up_twice_changes_nothing(self) -> None:
         from gcctl.integrations.celery import setup
 
         app = celery.Celery("shop", set_as_current=False)
-        setup(app)
-        with pytest.raises(gcctl.GcctlError, match="set up already"):
-            setup(app)
-        setup(celery.Celery("other", set_as_current=False))
+        for _ in range(2):
+            setup(app, policy="off")
+        assert len(app.steps["worker"]) == 1
+        setup(celery.Celery("other", set_as_current=False), policy="auto")
+
+    @pytest.mark.parametrize("other", [{}, {"policy": "auto"}, {"policy": "off", "freeze": False}])
+    def test_setting_up_in_another_way_is_an_error(self, other: dict[str, Any]) -> None:
+        from gcctl.integrations.celery import setup
+
+        app = celery.Celery("shop", set_as_current=False)
+        setup(app, policy="off")
+        with pytest.raises(gcctl.GcctlError, match=r"shop.*'policy': 'off'.* not .*'freeze'"):
+            setup(app, **other)
 
 
 def test_a_process_that_only_sends_is_left_alone(tmp_path: Path) -> None:
@@ -577,30 +666,8 @@ class TestEnds:
         assert "gcctl         policy auto" in log
 
 
-def test_a_worker_in_a_thread_leaves_the_process_as_it_was(tmp_path: Path) -> None:
-    """As Celery's own pytest plugin and programs with a worker in them have it."""
-    out = run_program(
-        """
-        import gc
-
-        import gcctl
-        from celery import Celery, signals
-        from celery.contrib.testing.worker import start_worker
-        from gcctl.integrations.celery import setup
-
-        app = Celery("shop", broker="memory://", backend="cache+memory://")
-        setup(app)
-
-        @app.task
-        def look():
-            return gcctl.stats().policy, gcctl.stats().in_flight
-
-        found = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
-        with start_worker(app, perform_ping_check=False, loglevel="ERROR"):
-            print(*look.delay().get(timeout=60))
-        left = gc.get_threshold(), gc.isenabled(), len(signals.worker_shutdown.receivers)
-        print(left == found, gcctl.stats().policy)
-        """,
-        tmp_path,
-    )
-    assert out == "auto 1\nTrue None\n"
+def test_a_worker_in_a_thread_leaves_the_process_as_it_was(
+    embedded: subprocess.Popen[str],
+) -> None:
+    out, errors = embedded.communicate(timeout=PATIENCE_SECONDS)
+    assert out == "auto 1\nTrue None\n", errors

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import threading
+import importlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import in_child, needs_fork
 from web_servers import examples
 
 import gcctl
@@ -67,6 +71,16 @@ class TestEntry:
         entry.leave()
         assert counts() == (1, 1, 0)
 
+    @pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, SystemExit])
+    def test_has_not_failed_where_it_was_ended_from_outside(
+        self, kind: type[BaseException]
+    ) -> None:
+        noted, told = Entry(), Entry()
+        noted.fail(kind())
+        noted.leave()
+        told.leave(kind())
+        assert counts() == (2, 0, 0)
+
     def test_keeps_nothing_of_the_exception(self) -> None:
         entry = Entry()
         error = ValueError()
@@ -102,6 +116,46 @@ class TestEntry:
         assert entry.gc_pause_ns == 0
         entry.leave()
         assert entry.gc_pause_ns == 0
+
+
+@needs_fork
+@pytest.mark.usefixtures("installed")
+class TestForks:
+    """What was open is the parent's; the child has counters of its own."""
+
+    @pytest.mark.parametrize("own", [0, 1])
+    @pytest.mark.parametrize("end", ["leave", "drop", "fail"])
+    def test_what_ends_in_the_child_has_no_boundary_there(self, end: str, own: int) -> None:
+        entries = [Entry()]
+
+        def child() -> tuple[tuple[int, int, int], int, bool]:
+            kept = [Entry() for _ in range(own)]
+            pause_ns = entries[0].gc_pause_ns
+            if end == "drop":
+                entries.clear()
+            else:
+                entries[0].leave(ValueError() if end == "fail" else None)
+            unmatched = gcctl.stats().unmatched_exits
+            assert pause_ns == 0
+            assert not any(entry.left for entry in kept)
+            return counts(), unmatched, all(entry.left for entry in entries)
+
+        assert in_child(child) == repr(((0, 0, own), 0, True))
+        assert counts() == (0, 0, 1)
+        entries[0].leave()
+        assert counts() == (1, 0, 0)
+
+    def test_one_of_a_server_hook_is_not_found_in_the_child(self) -> None:
+        enter_server()
+
+        def child() -> tuple[bool, tuple[int, int, int]]:
+            entry = enter({})
+            leave_server()
+            return entry is not None, counts()
+
+        assert in_child(child) == repr((True, (0, 0, 1)))
+        leave_server()
+        assert counts() == (1, 0, 0)
 
 
 def before(entry: Entry) -> int:
@@ -149,13 +203,14 @@ class TestServerHooks:
         assert environ[MARK].left
 
     def test_are_of_one_thread(self) -> None:
-        enter_server()
-        found: list[Entry | None] = []
-        thread = threading.Thread(target=lambda: found.append(enter({})))
-        thread.start()
-        thread.join()
-        assert found[0] is not None
-        leave_server()
+        with ThreadPoolExecutor(1) as server:
+            server.submit(enter_server).result()
+            entry = enter({})
+            assert entry is not None
+            assert server.submit(enter, {}).result() is None
+            server.submit(leave_server).result()
+        assert counts() == (1, 0, 1)
+        entry.leave()
 
     def test_may_not_be_told_of_the_end(self) -> None:
         enter_server()
@@ -187,6 +242,17 @@ class TestRequire:
             r"\(found [0-9.]+\): pip install 'gcctl\[celery\]'",
         ):
             require("pytest", "1000.1", extra="celery")
+
+    @pytest.mark.parametrize("module", ["frozen_framework.py", "frozen/framework.py"])
+    def test_takes_what_can_be_imported_and_has_no_version(
+        self, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As in a program that was frozen."""
+        (tmp_path / module).parent.mkdir(exist_ok=True)
+        (tmp_path / module).touch()
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.invalidate_caches()
+        require("frozen-framework", "1", extra="x")
 
     def test_or_that_nothing_was(self) -> None:
         with pytest.raises(ImportError, match=r"\(not installed\).*'gcctl\[x\]'"):

@@ -24,7 +24,7 @@ from gcctl.integrations.flask import Gcctl
 app = flask.Flask(__name__)
 app.config["GCCTL"] = {"policy": "production", "gen0_every": 2}
 gcctl = Gcctl(app, gen0_every=1)
-Gcctl(app)
+Gcctl(app, gen0_every=1)
 
 @app.get("/stats")
 def stats():
@@ -104,6 +104,13 @@ def test_an_application_is_wrapped_once() -> None:
     Gcctl(app)
     assert app.wsgi_app is wrapped
     assert app.extensions["gcctl"] is extension
+
+
+def test_wrapping_in_another_way_is_an_error() -> None:
+    app = make()
+    Gcctl(app, policy="off")
+    with pytest.raises(gcctl.GcctlError, match=r"Flask.* \{'policy': 'off'\}.* not .*\{\}"):
+        Gcctl(app)
 
 
 def test_one_extension_serves_several_applications() -> None:

@@ -16,7 +16,7 @@ from wsgiref.validate import validator
 
 import pytest
 from processes import PATIENCE_SECONDS, wait_until
-from web_servers import STATS, Answer, Server, examples, serving
+from web_servers import STATS, Answer, Dropped, Server, Told, examples, serving
 
 import gcctl
 from gcctl.integrations.entry import MARK, Entry, enter_server, leave_server
@@ -194,6 +194,50 @@ class TestResponses:
             assert file.closed == 1
         assert counts() == (2, 0, 0)
 
+    @pytest.mark.parametrize("twice", [False, True])
+    def test_that_are_the_servers_files_stay_so_where_a_function_makes_them(
+        self, get: Get, monkeypatch: pytest.MonkeyPatch, twice: bool
+    ) -> None:
+        """uWSGI's returns the file that it is given, others what only they know."""
+        seen: list[tuple[bool, int]] = []
+        made: list[object] = []
+
+        def wrap(file: Any, size: int) -> Any:
+            made.append(file)
+            return file
+
+        def result_is_file(handler: Any) -> bool:
+            seen.append((handler.result in made, counts()[2]))
+            return False  # send it as any iterable
+
+        handler = "wsgiref.handlers.BaseHandler."
+        monkeypatch.setattr(handler + "wsgi_file_wrapper", staticmethod(wrap))
+        monkeypatch.setattr(handler + "result_is_file", result_is_file)
+
+        def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            ok(start_response)
+            file: Iterable[bytes] = environ["wsgi.file_wrapper"](io.BytesIO(BODY), 4096)
+            return file
+
+        assert get(GcctlMiddleware(GcctlMiddleware(app) if twice else app)).body == BODY
+        wait_until(lambda: counts() == (1, 0, 0))
+        assert get(GcctlMiddleware(as_generator)).body == BODY
+        wait_until(lambda: counts() == (2, 0, 0))
+        assert seen == [(True, 1), (False, 1)]
+
+    def test_that_are_none_of_its_files_keep_a_boundary_of_their_own(self) -> None:
+        """An application may wrap a file, and then answer with something else."""
+
+        def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            environ["wsgi.file_wrapper"](io.BytesIO(BODY))
+            return OwnList([BODY])
+
+        response: Any = GcctlMiddleware(app)({"wsgi.file_wrapper": lambda file: file}, print)
+        assert list(response) == [BODY]
+        assert counts() == (0, 0, 1)
+        response.close()
+        assert counts() == (1, 0, 0)
+
     def test_make_no_cycles_of_their_own(self) -> None:
         """A file wrapper whose `close` is a method of its class would be one with our hook."""
 
@@ -216,25 +260,13 @@ class TestResponses:
         wait_until(lambda: counts() == (1, 1, 0))
 
 
-class Dropped:
-    """In a cycle, and so there until it is collected."""
-
-    def __init__(self, gone: Callable[[], object]) -> None:
-        self.itself = self
-        self.gone = gone
-
-    def __del__(self) -> None:
-        self.gone()
-
-
 @pytest.mark.parametrize("app", [as_list, as_generator, as_own_list, as_file, as_written])
 @pytest.mark.usefixtures("short_collections")
 def test_the_boundary_comes_after_the_last_byte(app: App, server: QuietServer) -> None:
-    client_has_all = threading.Event()
-    seen: list[bool] = []
+    told = Told()
 
     def leaving_garbage(environ: Any, start_response: Any) -> Iterable[bytes]:
-        Dropped(lambda: seen.append(client_has_all.wait(PATIENCE_SECONDS)))
+        Dropped(told.collected)
         return app(environ, start_response)
 
     gcctl.install("production")  # generation 0 at each boundary
@@ -244,9 +276,9 @@ def test_the_boundary_comes_after_the_last_byte(app: App, server: QuietServer) -
         while not received.endswith(b"\r\n\r\n" + BODY):
             received += client.recv(65536)
         assert counts()[2] in (0, 1)
-        client_has_all.set()
-        wait_until(lambda: seen)
-    assert seen == [True]
+        told.client_has_all.set()
+        wait_until(lambda: told.seen)
+    assert told.seen == [True]
     wait_until(lambda: counts() == (1, 0, 0))
 
 
@@ -288,12 +320,12 @@ class TestStreams:
         with server.connect() as client:
             client.recv(100)
         assert closed.wait(PATIENCE_SECONDS)
-        wait_until(lambda: counts()[::2] == (1, 0))
+        wait_until(lambda: counts() == (1, 0, 0))
 
     def test_may_be_iterated_by_next_alone(self) -> None:
         response: Any = GcctlMiddleware(as_generator)({}, lambda *_: lambda _: None)
         assert next(response) == BODY[:100]
-        response.close()
+        response.close()  # before its end
         assert counts() == (1, 0, 0)
 
     def test_that_a_server_drops_are_left(self) -> None:
@@ -305,7 +337,7 @@ class TestStreams:
 
 
 class Stop(BaseException):
-    """Not an Exception, as what ends threads and workers is not."""
+    """Not an Exception, as what ends threads and workers is not: nothing has failed."""
 
 
 def fails_in_app(error: BaseException) -> App:
@@ -367,10 +399,12 @@ class FileWrapper:
 
 @pytest.mark.usefixtures("installed")
 class TestFailures:
-    @pytest.mark.parametrize("error", [ValueError("mine"), Stop("mine")], ids=["error", "exit"])
+    @pytest.mark.parametrize(
+        ("error", "failures"), [(ValueError("mine"), 1), (Stop("mine"), 0)], ids=["error", "exit"]
+    )
     @pytest.mark.parametrize("failing", FAILING)
     def test_pass_through_and_count(
-        self, failing: Callable[[BaseException], App], error: BaseException
+        self, failing: Callable[[BaseException], App], error: BaseException, failures: int
     ) -> None:
         """As a server calls it: `close()` whatever happens."""
         environ = {"wsgi.file_wrapper": FileWrapper}
@@ -388,7 +422,7 @@ class TestFailures:
         with pytest.raises(type(error)) as caught:
             serve()
         assert caught.value is error
-        assert counts() == (1, 1, 0)
+        assert counts() == (1, failures, 0)
 
     def test_of_start_response_too(self, get: Get) -> None:
         def app(environ: Any, start_response: Any) -> Iterable[bytes]:

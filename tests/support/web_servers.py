@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,28 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+class Dropped:
+    """In a cycle, and so there until it is collected."""
+
+    def __init__(self, gone: Callable[[], object]) -> None:
+        self.itself = self
+        self.gone = gone
+
+    def __del__(self) -> None:
+        self.gone()
+
+
+class Told:
+    """Whether the client had all of its response before garbage of the request was collected."""
+
+    def __init__(self) -> None:
+        self.client_has_all = threading.Event()
+        self.seen: list[bool] = []
+
+    def collected(self) -> None:
+        self.seen.append(self.client_has_all.wait(PATIENCE_SECONDS))
 
 
 class Server:

@@ -26,7 +26,11 @@ def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 
 def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """gcctl.W001: the middleware is there more than once. gcctl.I001: it is not the first."""
+    """gcctl.W001: the middleware is there more than once. gcctl.I001: it is not the first.
+
+    The second is no Warning: others have to be first too (SecurityMiddleware, those that time
+    requests), and projects that check with `--fail-level WARNING` could not have both.
+    """
     there = list(settings.MIDDLEWARE)
     found: list[CheckMessage] = []
     if there.count(PATH) > 1:
@@ -35,6 +39,6 @@ def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:
         found.append(Warning(text, hint=hint, obj="settings.MIDDLEWARE", id="gcctl.W001"))
     if PATH in there[1:] and there[0] != PATH:
         text = f"{PATH} is not the first in MIDDLEWARE."
-        hint = "What those before it do is not inside the request."
+        hint = "What those before it do is not inside the request, what they answer is none."
         found.append(Info(text, hint=hint, obj="settings.MIDDLEWARE", id="gcctl.I001"))
     return found

@@ -14,7 +14,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 
 from gcctl.integrations._install import Settings, install_here
-from gcctl.integrations.entry import Entry, enter, note_failure
+from gcctl.integrations.entry import Bridges, Entry, enter, note_failure
 
 PATH = "gcctl.integrations.django.GcctlMiddleware"
 """For `settings.MIDDLEWARE`."""
@@ -31,6 +31,8 @@ class GcctlMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        else:
+            Bridges.possible = True
         listen(default=None)
 
     def __call__(self, request: Any) -> Any:
@@ -51,7 +53,7 @@ class GcctlMiddleware:
         entry = enter(_holder(request))
         try:
             response = await self.get_response(request)
-        except BaseException as error:  # it was cancelled
+        except BaseException as error:  # it was cancelled: no failure
             if entry is not None:
                 entry.leave(error)
             raise
