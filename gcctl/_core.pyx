@@ -140,6 +140,7 @@ cdef class Core:
         """A request begins, whose end is not in the same place. Returns its `Entry`."""
         cdef Entry entry = Entry.__new__(Entry)
         entry.core = self
+        entry.over = False
         entry.forks = self.forks
         entry.pauses_ns = self._paused()
         self.requests_in_flight += 1
@@ -422,9 +423,10 @@ cdef class Core:
         for candidate in range(GCCTL_GENERATIONS):
             if due >> candidate & 1 and candidate > generation:
                 generation = candidate
-        if exc_type is not None:
+        # Not for a cancelled task, a closed generator, an interrupt or an exit: nothing failed.
+        if exc_type is not None and issubclass(exc_type, Exception):
             self.failures += 1
-            if self._emergency(exc_type):
+            if self._emergency():
                 generation = max(generation, self.emergency_generation)
                 reason = GCCTL_REASON_EMERGENCY
         cdef bint look = self._time_to_look()
@@ -466,11 +468,10 @@ cdef class Core:
                 log_fault()
         return 0
 
-    cdef bint _emergency(self, exc_type) except -1:
+    cdef bint _emergency(self) except -1:
         """May this failing request have a collection of its own?"""
         cdef int64_t now
-        # Not for a cancelled task, a closed generator, an interrupt or an exit: nothing failed.
-        if self.emergency_interval_ns < 0 or not issubclass(exc_type, Exception):
+        if self.emergency_interval_ns < 0:
             return False
         now = self._now()
         if now < self.emergency_at:
@@ -580,16 +581,17 @@ cdef class Core:
 @cython.final
 @cython.no_gc  # what it refers to never refers to it
 @cython.freelist(8)
+@cython.auto_pickle(False)
 cdef class Entry:
-    cdef Core core  # None: made by hand, and so no request
+    cdef Core core
     cdef object failure  # the type of what has made it fail, or None
     cdef int forks  # of the process in which it is in flight
     cdef bint over
     # While it is in flight the pauses of the process up to its start; then those inside it.
     cdef int64_t pauses_ns
 
-    def __init__(self):
-        raise TypeError("made by Core.begin()")
+    def __cinit__(self):
+        self.over = True  # until it is begun, which is for Core.begin() to do
 
     @property
     def gc_pause_ns(self):
@@ -622,8 +624,7 @@ cdef class Entry:
 
     def __dealloc__(self):
         # A response that its server has dropped and not closed, a coroutine that nobody finished.
-        if self.core is not None:
-            self._leave()
+        self._leave()
 
 
 cdef int64_t count_at(dict mapping, str key):

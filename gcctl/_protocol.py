@@ -123,7 +123,7 @@ class Snapshot(NamedTuple):
     requests: int
     """Boundaries passed: requests left and ticks."""
     failures: int
-    """Requests left by an exception."""
+    """Requests left by an `Exception`."""
     in_flight: int
     """Requests entered and not left."""
     unmatched_exits: int

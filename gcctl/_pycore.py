@@ -347,9 +347,9 @@ class Core:
             if due:
                 generation = max(generation, candidate)
         reason = SCHEDULED
-        if exc_type is not None:
+        if exc_type is not None and issubclass(exc_type, Exception):
             self._failures += 1
-            if self._emergency(exc_type):
+            if self._emergency():
                 generation = max(generation, self._emergency_generation)
                 reason = EMERGENCY
         look = self._time_to_look()
@@ -387,8 +387,8 @@ class Core:
             if self._faults == 1:
                 log_fault()
 
-    def _emergency(self, exc_type: Any) -> bool:
-        if self._emergency_interval_ns < 0 or not issubclass(exc_type, Exception):
+    def _emergency(self) -> bool:
+        if self._emergency_interval_ns < 0:
             return False
         now = self._now()
         if now < self._emergency_at:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import gcctl
 from gcctl._impl import core
 from gcctl.integrations._install import Settings, checked, install_here, uninstall_here
-from gcctl.integrations.entry import MARK, Bridges, Entry, outer
+from gcctl.integrations.entry import MARK, Bridges, Entry, begin, outer
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
@@ -48,7 +48,7 @@ class GcctlMiddleware:
             await self._other(scope, receive, send)
             return
         # As enter() does, but for the hooks of servers that have a thread for each request.
-        entry = scope[MARK] = Entry()
+        entry = scope[MARK] = begin()
         if Bridges.possible:
             outer.set(entry)
         try:
@@ -130,7 +130,7 @@ class _Conversation:
         self._end()
 
     def _begin(self) -> Entry:
-        entry = self._entry = self._scope[MARK] = Entry()
+        entry = self._entry = self._scope[MARK] = begin()
         return entry
 
     def _end(self) -> None:

@@ -21,7 +21,7 @@ from gcctl.config import Config, disabled
 from gcctl.deputy import INTERVAL_SECONDS
 from gcctl.integrations._install import install_here, uninstall_here
 from gcctl.integrations._require import require
-from gcctl.integrations.entry import Entry
+from gcctl.integrations.entry import begin
 from gcctl.preload import preload
 from gcctl.tenure import Tenure
 
@@ -46,7 +46,7 @@ def setup(app: Celery, *, freeze: bool = True, recycle: bool = True, **config: A
     forks its first child, so that the children go on sharing that memory; with `recycle`, a child
     that gcctl advises to be recycled ends after the task in hand, and Celery starts another.
 
-    In a task, `task.request.gcctl` is the request: an `Entry` of gcctl.integrations.entry.
+    In a task, `task.request.gcctl` is the request: an `Entry` of gcctl._protocol.
 
     A second time does nothing. Raises GcctlError where that has other arguments.
     """
@@ -201,14 +201,14 @@ class _Gcctl:
 def _task_begins(task: Any, **_: object) -> None:
     # One that is run in place of being sent is a part of the task or request that runs it.
     if not task.request.is_eager:
-        task.request.gcctl = Entry()
+        task.request.gcctl = begin()
 
 
 def _task_ends(task: Any, retval: object, state: str | None, **_: object) -> None:
     """By now the result is stored, and what follows in a chain is sent. The prefork pool's parent
     still counts this child as busy, and gives the next task to an idle one."""
     entry = task.request.get("gcctl")
-    if isinstance(entry, Entry):
+    if hasattr(entry, "leave"):  # the headers of a message can have anything of that name
         # There is no state where SystemExit or the like goes through.
         failure = retval if state == states.FAILURE else None if state else sys.exception()
         entry.leave(failure if isinstance(failure, BaseException) else None)

@@ -17,7 +17,7 @@ from processes import wait_until
 from web_servers import STATS, Server, examples, serving
 
 import gcctl
-from gcctl.integrations.entry import Entry
+from gcctl.integrations.entry import begin
 
 pytest.importorskip("django")
 
@@ -335,7 +335,7 @@ def test_a_response_that_a_cache_has_kept_has_no_boundary() -> None:
     from gcctl.integrations.django.middleware import _Leave
 
     with gcctl.install("off"):
-        entry = Entry()
+        entry = begin()
         pickle.loads(pickle.dumps(_Leave(entry)))()
         assert not entry.left
         assert gcctl.stats().requests == 0

@@ -17,7 +17,7 @@ import gcctl
 from gcctl.integrations._require import require
 from gcctl.integrations.entry import (
     MARK,
-    Entry,
+    begin,
     enter,
     enter_server,
     leave_server,
@@ -49,7 +49,7 @@ class TestEntry:
         assert counts() == (1, 0, 0)
 
     def test_is_left_once(self) -> None:
-        outer, inner = Entry(), Entry()
+        outer, inner = begin(), begin()
         for _ in range(3):
             inner.leave(ValueError())
         assert counts() == (1, 1, 1)
@@ -75,14 +75,14 @@ class TestEntry:
     def test_has_not_failed_where_it_was_ended_from_outside(
         self, kind: type[BaseException]
     ) -> None:
-        noted, told = Entry(), Entry()
+        noted, told = begin(), begin()
         noted.fail(kind())
         noted.leave()
         told.leave(kind())
         assert counts() == (2, 0, 0)
 
     def test_keeps_nothing_of_the_exception(self) -> None:
-        entry = Entry()
+        entry = begin()
         error = ValueError()
         entry.fail(error)
         assert not any(referrer is entry for referrer in gc.get_referrers(error))
@@ -96,11 +96,12 @@ class TestEntry:
 
     def test_tells_the_pauses_inside_it(self) -> None:
         gc.collect()
-        entry = Entry()
+        before = gcctl.stats().pause_total_ns
+        entry = begin()
         assert entry.gc_pause_ns == 0
         gc.collect()
         inside = entry.gc_pause_ns
-        assert inside == gcctl.stats().pause_total_ns - before(entry) > 0
+        assert inside == gcctl.stats().pause_total_ns - before > 0
         gc.collect()
         assert entry.gc_pause_ns > inside
         entry.leave()
@@ -110,7 +111,7 @@ class TestEntry:
 
     def test_tells_no_pauses_of_before_an_installation(self) -> None:
         gc.collect()
-        entry = Entry()
+        entry = begin()
         gcctl.uninstall()
         gcctl.install("off")
         assert entry.gc_pause_ns == 0
@@ -126,10 +127,10 @@ class TestForks:
     @pytest.mark.parametrize("own", [0, 1])
     @pytest.mark.parametrize("end", ["leave", "drop", "fail"])
     def test_what_ends_in_the_child_has_no_boundary_there(self, end: str, own: int) -> None:
-        entries = [Entry()]
+        entries = [begin()]
 
         def child() -> tuple[tuple[int, int, int], int, bool]:
-            kept = [Entry() for _ in range(own)]
+            kept = [begin() for _ in range(own)]
             pause_ns = entries[0].gc_pause_ns
             if end == "drop":
                 entries.clear()
@@ -158,14 +159,9 @@ class TestForks:
         assert counts() == (1, 0, 0)
 
 
-def before(entry: Entry) -> int:
-    """The pauses up to the start of a request that is in flight."""
-    return entry._pause_ns
-
-
 def test_the_boundary_is_not_inside_the_request() -> None:
     gcctl.install("production")
-    entry = Entry()
+    entry = begin()
     entry.leave()
     assert gcctl.stats().collections == 1
     assert entry.gc_pause_ns == 0
@@ -184,7 +180,7 @@ def test_without_install_nothing_happens() -> None:
 
 
 def test_a_request_under_way_at_install_is_counted_when_it_ends() -> None:
-    entry = Entry()
+    entry = begin()
     gcctl.install("off")
     entry.leave()
     assert counts() == (1, 0, 0)
@@ -196,7 +192,7 @@ class TestServerHooks:
         enter_server()
         environ: dict[str, Any] = {}
         assert enter(environ) is None
-        assert isinstance(environ[MARK], Entry)
+        assert not environ[MARK].left
         assert counts() == (0, 0, 1)
         leave_server()
         assert counts() == (1, 0, 0)
