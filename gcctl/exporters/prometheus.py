@@ -10,7 +10,6 @@ workers of the server.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,8 +34,6 @@ from prometheus_client.core import (  # noqa: E402
 )
 from prometheus_client.core import Metric as Family  # noqa: E402
 from prometheus_client.registry import Collector  # noqa: E402
-
-logger = logging.getLogger("gcctl")
 
 PUBLISH_SECONDS: Final = 0.25
 """How often a worker makes known what it has counted, at most. It takes some 0.15 ms."""
@@ -94,7 +91,7 @@ class GcctlCollector(Collector):
             try:
                 self._file.write(controller)
             except OSError as error:  # the others' metrics are worth having all the same
-                logger.warning("no metrics of this worker: %s", error)
+                self._file.leave_out("this worker", error)
         workers = list(self._file.workers())
         living = [worker for worker in workers if worker.alive]
         yield from _families(total(worker.reading for worker in workers), living, several=True)
