@@ -59,6 +59,7 @@ def register(
     """
     collector = GcctlCollector(directory=directory)
     registry.register(collector)
+    collector.publish()
     return collector
 
 
@@ -71,6 +72,10 @@ class GcctlCollector(Collector):
             for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
                 directory = directory or os.environ.get(name)
         self._file = worker_file(directory) if directory else None
+
+    def publish(self) -> None:
+        """From now on make known what this process counts, for other workers to be asked for it.
+        That cannot be taken back, so it comes when the registry has accepted the collector."""
         if self._file is not None and self._file not in _published:
             _published.add(self._file)
             observe(_publisher(self._file))

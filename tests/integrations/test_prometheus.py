@@ -495,3 +495,22 @@ def test_without_locks_the_other_workers_are_reported(tmp_path: Path) -> None:
     print(requests(), *named, len(os.listdir("/proc/self/fd")) - len(before))
     """
     assert run(LOG + textwrap.dedent(source), tmp_path) == ["3.0", "3.0", "worker", "0"]
+
+
+def test_what_a_registry_refuses_is_not_half_registered(tmp_path: Path) -> None:
+    source = """
+    os.mkdir("other")
+    try:
+        prometheus.register(registry, directory="other")
+    except ValueError:
+        print("refused")
+    gcctl.install("off")
+    ticks(3)
+    gcctl.uninstall()
+    print(len(os.listdir("other")))
+    prometheus.register(CollectorRegistry(), directory="other")
+    gcctl.install("off")
+    gcctl.uninstall()
+    print(len(os.listdir("other")))
+    """
+    assert run(source, tmp_path) == ["refused", "0", "1"]
