@@ -21,7 +21,8 @@ from typing import Final, NamedTuple
 from gcctl.controller import Controller
 from gcctl.errors import GcctlError
 from gcctl.exporters import _records
-from gcctl.exporters._reading import NOTHING, Reading, negative, read, total
+from gcctl.exporters._reading import NOTHING, Reading, negative, total
+from gcctl.exporters._tally import Tally
 
 try:
     import fcntl
@@ -75,9 +76,10 @@ class WorkerFile:
         self._identity = (0, 0)
         self._records = 0
         self._before = NOTHING
-        """What was in the file when it was taken, and what controllers that have ended counted."""
+        """What was in the file when it was taken."""
+        self._tally = Tally()
         self._own = NOTHING
-        """What the controller that has not ended had counted when it was written last."""
+        """What of the tally is in the file."""
         self._ended: Controller | None = None
         self.written_at = float("-inf")
 
@@ -92,23 +94,25 @@ class WorkerFile:
 
         Left out while another thread is at it. Raises OSError.
         """
-        if not self._lock.acquire(timeout=PATIENCE_SECONDS if ended else 0):
+        self._tally.note(controller)
+        lock = self._lock
+        if not lock.acquire(timeout=PATIENCE_SECONDS if ended else 0):
             return
         try:
             if controller is self._ended:
                 return
-            reading = read(controller.stats())
+            self._tally.look()
             if not self._is_held():
                 self._take()
-            counted = total([self._before, reading])
-            if ended:
-                self._store(counted)
-                self._ended, self._before, self._own = controller, counted, NOTHING
-            else:
-                self._store(counted._replace(gauges=reading.gauges, info=reading.info))
-                self._own = reading
+            own = self._tally.counted
+            counted = total([self._before, own])
+            if not ended:
+                counted = counted._replace(gauges=own.gauges, info=own.info)
+            self._store(counted)
+            self._own = own
+            self._ended = controller if ended else None
         finally:
-            self._lock.release()
+            lock.release()
 
     def workers(self) -> Iterator[Worker]:
         """What every worker has made known, dead ones too; without those whose file is bad."""

@@ -514,3 +514,56 @@ def test_what_a_registry_refuses_is_not_half_registered(tmp_path: Path) -> None:
     print(len(os.listdir("other")))
     """
     assert run(source, tmp_path) == ["refused", "0", "1"]
+
+
+def test_an_end_that_waits_in_vain_for_another_thread_is_counted_with_the_next_one(
+    tmp_path: Path,
+) -> None:
+    source = """
+    import threading
+    from gcctl.exporters import _workers
+
+    _workers.PATIENCE_SECONDS = 0.01
+    writing, may_write = threading.Event(), threading.Event()
+    pwrite = os.pwrite
+
+    def slow_pwrite(*arguments):
+        writing.set()
+        may_write.wait(60)
+        pwrite(*arguments)
+
+    gcctl.install("off")
+    ticks(3)
+    os.pwrite = slow_pwrite
+    scrape = threading.Thread(target=requests)
+    scrape.start()
+    writing.wait(60)
+    gcctl.uninstall()
+    with gcctl.install("off"):
+        ticks(4)
+    gcctl.install("off")
+    may_write.set()
+    scrape.join()
+    print(requests())
+    """
+    assert run(source, tmp_path) == ["7.0"]
+
+
+def test_an_end_that_is_interrupted_takes_no_counts_away(tmp_path: Path) -> None:
+    source = """
+    def interrupted(controller):
+        raise KeyboardInterrupt
+
+    gcctl.install("production")
+    ticks(3)
+    print(requests())
+    gcctl.Controller._collect_all = interrupted
+    try:
+        gcctl.uninstall()
+    except KeyboardInterrupt:
+        print("interrupted")
+    gcctl.install("off")
+    ticks(4)
+    print(requests())
+    """
+    assert run(source, tmp_path) == ["3.0", "interrupted", "7.0"]
