@@ -108,12 +108,31 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _open(path: str, *, others: bool) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o666 if others else 0o600)
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = -1
+    while descriptor < 0:
+        # In a directory for everybody, systems may refuse O_CREAT for the file of somebody else.
+        try:
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            with suppress(FileExistsError):  # another one was faster
+                descriptor = _create(path, flags, others=others)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or (not others and status.st_uid != os.geteuid()):
         os.close(descriptor)
         raise OSError(errno.EPERM, "not a regular file of this user", path)
+    return descriptor
+
+
+def _create(path: str, flags: int, *, others: bool) -> int:
+    # Exclusively: the mode of a file that somebody else has put there is not ours to change.
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if others:
+            os.fchmod(descriptor, 0o666)  # whatever the umask; nothing is in it, or ever read
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -226,6 +227,51 @@ class TestTurn:
             assert (tmp_path / "gcctl.lock").stat().st_mode & 0o777 == 0o600
         monkeypatch.delenv("XDG_RUNTIME_DIR")
         assert staggering.path_of_user().endswith(f"gcctl-{os.geteuid()}.lock")
+
+    @pytest.mark.parametrize("umask", [0o077, 0o022, 0])
+    def test_the_file_of_a_path_is_for_every_user(self, umask: int, path: str) -> None:
+        before = os.umask(umask)
+        try:
+            with gcctl.install("off", stagger=path):
+                assert os.stat(path).st_mode & 0o777 == 0o666
+        finally:
+            os.umask(before)
+
+    def test_one_that_was_there_keeps_its_mode(self, path: str) -> None:
+        Path(path).touch(0o640)
+        os.chmod(path, 0o640)
+        with gcctl.install("off", stagger=path):
+            assert os.stat(path).st_mode & 0o777 == 0o640
+
+    @pytest.mark.skipif("os.geteuid() != 0", reason="only root can be another user")
+    def test_workers_of_several_users_take_turns(self) -> None:
+        def comes_to(user: int) -> str:
+            def child() -> object:
+                os.setuid(user)
+                mine = Turn()
+                mine.installed(lock)
+                return mine.comes(0)
+
+            return in_child(child)
+
+        # Where anybody may make files, and nobody remove those of others; not below pytest's
+        # directories, which are root's alone.
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o1777)
+            lock = f"{directory}/lock"
+            before = os.umask(0o077)
+            try:
+                assert comes_to(65534) == "True"
+                assert os.stat(lock).st_uid == 65534
+                mine = Turn()
+                mine.installed(lock)
+                assert mine.comes(0)
+                assert comes_to(65533) == "False"
+                mine.over()
+                assert comes_to(65533) == "True"
+                mine.uninstalled()
+            finally:
+                os.umask(before)
 
     def test_a_file_that_cannot_be_used_is_an_error(self, tmp_path: Path) -> None:
         before = gc.get_threshold(), gc.isenabled()

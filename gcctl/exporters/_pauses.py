@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from gcctl import histogram
 from gcctl.monitor import CollectionStats
@@ -32,17 +33,15 @@ class Pauses:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self.begin()
+        self._recorded = 0
+        self._told: WeakKeyDictionary[object, dict[int, Told]] = WeakKeyDictionary()
 
-    def begin(self) -> None:
-        """What comes next has counted from zero."""
-        self._told: dict[int, Told] = defaultdict(Told)
-
-    def tell(self, generations: Sequence[CollectionStats]) -> None:
-        """What came since the last time."""
+    def tell(self, whose: object, generations: Sequence[CollectionStats]) -> bool:
+        """What came since the last time of who has counted from zero. False: there is more."""
         left = MOST
+        told_of = self._told.setdefault(whose, defaultdict(Told))
         for generation, stats in enumerate(generations):
-            told = self._told[generation]
+            told = told_of[generation]
             new = told.missing(stats.pause_histogram)
             share = _share(new, stats.pause_total_ns - told.total_ns)
             for bucket, count in new:
@@ -53,11 +52,13 @@ class Pauses:
                 told.counts[bucket] += count
                 told.total_ns += count * value_ns
                 left -= count
+        return left > 0
 
     def _tell(self, seconds: float, generation: int, count: int) -> None:
-        for number in range(1, count + 1):
+        for _ in range(count):
             self._record(seconds, {GENERATION: generation})
-            if number % AT_ONCE == 0:
+            self._recorded += 1
+            if self._recorded % AT_ONCE == 0:
                 time.sleep(TURN_SECONDS)
 
 

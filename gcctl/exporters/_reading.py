@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import NamedTuple
 
-from gcctl.exporters._metrics import METRICS, pause_counts
+from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, pause_counts
 from gcctl.monitor import Stats
 
 Numbers = dict[str, dict[str, int]]
@@ -29,7 +29,20 @@ class Reading(NamedTuple):
 
     @classmethod
     def decode(cls, content: bytes) -> Reading:
-        return cls(*json.loads(content))
+        """Raises ValueError for what this version of gcctl has not encoded."""
+        try:
+            reading = cls(*json.loads(content))
+            rows = (*reading.counters.values(), *reading.gauges.values())
+            numbers = [value for row in rows for value in row.values()]
+            numbers += [count for counts in reading.pauses.values() for count in counts]
+            lengths = {len(counts) for counts in reading.pauses.values()}
+            texts = reading.info.values()
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"not a record of this version: {error}") from error
+        whole = all(isinstance(n, int) for n in numbers) and all(isinstance(t, str) for t in texts)
+        if not whole or not lengths <= {len(PAUSE_BOUNDS_NS) + 2}:
+            raise ValueError("not a record of this version")
+        return reading
 
 
 NOTHING = Reading({}, {}, {}, {})

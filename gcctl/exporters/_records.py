@@ -33,7 +33,10 @@ def write(file: int, number: int, reading: Reading) -> None:
 
 
 def newest(file: bytes) -> tuple[int, Reading]:
-    """The number of the last record that is whole, and what is in it; 0 and NOTHING for none."""
+    """The number of the last record that is whole, and what is in it; 0 and NOTHING for none.
+
+    Raises ValueError where that is of another version.
+    """
     last, found = 0, b""
     for start in range(0, len(file) - SEAL.size - HEAD.size, RECORD_BYTES):
         magic, checksum = SEAL.unpack_from(file, start)

@@ -8,7 +8,9 @@ were workers at once.
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ from typing import Final, NamedTuple
 from gcctl.controller import Controller
 from gcctl.errors import GcctlError
 from gcctl.exporters import _records
-from gcctl.exporters._reading import NOTHING, Reading, negative, read, total
+from gcctl.exporters._reading import NOTHING, Reading, negative, total
+from gcctl.exporters._tally import Tally
 
 try:
     import fcntl
@@ -27,6 +30,10 @@ except ImportError:  # Windows
     HAS_LOCKS = False
 else:
     HAS_LOCKS = True
+    FLAGS: Final = os.O_CLOEXEC | os.O_NONBLOCK
+    """The second for pipes with the name of such a file: nobody shall wait for the other end."""
+
+logger = logging.getLogger("gcctl")
 
 PASSES: Final = 3
 """How often to look for a file that nobody holds before a new one is made: who reads the files
@@ -60,6 +67,7 @@ class WorkerFile:
                 f"the directory for the metrics of all workers is missing: {directory!r}"
             )
         self._directory = Path(directory)
+        self._left_out: set[object] = set()
         self._forget()
 
     def _forget(self) -> None:
@@ -68,9 +76,10 @@ class WorkerFile:
         self._identity = (0, 0)
         self._records = 0
         self._before = NOTHING
-        """What was in the file when it was taken, and what controllers that have ended counted."""
+        """What was in the file when it was taken."""
+        self._tally = Tally()
         self._own = NOTHING
-        """What the controller that has not ended had counted when it was written last."""
+        """What of the tally is in the file."""
         self._ended: Controller | None = None
         self.written_at = float("-inf")
 
@@ -85,31 +94,42 @@ class WorkerFile:
 
         Left out while another thread is at it. Raises OSError.
         """
-        if not self._lock.acquire(timeout=PATIENCE_SECONDS if ended else 0):
+        self._tally.note(controller)
+        lock = self._lock
+        if not lock.acquire(timeout=PATIENCE_SECONDS if ended else 0):
             return
         try:
             if controller is self._ended:
                 return
-            reading = read(controller.stats())
+            self._tally.look()
             if not self._is_held():
                 self._take()
-            counted = total([self._before, reading])
-            if ended:
-                self._store(counted)
-                self._ended, self._before, self._own = controller, counted, NOTHING
-            else:
-                self._store(counted._replace(gauges=reading.gauges, info=reading.info))
-                self._own = reading
+            own = self._tally.counted
+            counted = total([self._before, own])
+            if not ended:
+                counted = counted._replace(gauges=own.gauges, info=own.info)
+            self._store(counted)
+            self._own = own
+            self._ended = controller if ended else None
         finally:
-            self._lock.release()
+            lock.release()
 
     def workers(self) -> Iterator[Worker]:
-        """What every worker has made known, dead ones too."""
+        """What every worker has made known, dead ones too; without those whose file is bad."""
         for path in sorted(self._directory.glob("gcctl-*.worker")):
-            with suppress(FileNotFoundError), path.open("rb") as stream:
-                _, reading = _records.newest(stream.read())
-                alive = not _lock(stream.fileno())
-                yield Worker(path.stem.removeprefix("gcctl-"), reading, alive)
+            try:
+                yield _read(path)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                self.leave_out(path, error)
+
+    def leave_out(self, whose: object, error: Exception) -> None:
+        """Log that, once for each file."""
+        if whose not in self._left_out:
+            self._left_out.add(whose)
+            with suppress(Exception):  # a broken logging setup must not break the scrape
+                logger.warning("metrics without those of %s: %s", whose, error)
 
     def _is_held(self) -> bool:
         """Do we hold a file that others find?"""
@@ -144,16 +164,24 @@ class WorkerFile:
         """Whether a file is somebody's; when it is not, it is ours now, if there is one."""
         path = self._directory / f"gcctl-{number}.worker"
         try:
-            file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o666)
+            file = os.open(path, os.O_RDWR | FLAGS | (os.O_CREAT if create else 0), 0o666)
         except FileNotFoundError:
             if create:  # the directory is gone
                 raise
             return False
-        if not _lock(file, exclusive=True):
+        except OSError:
+            if os.path.lexists(path):  # somebody else's, or no file
+                return True
+            raise
+        try:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode) or not _lock(file, exclusive=True):
+                os.close(file)
+                return True
+            self._records, before = _taken_over(file)
+        except BaseException:
             os.close(file)
-            return True
-        found = os.fstat(file)
-        self._records, before = _records.newest(os.pread(file, _records.FILE_BYTES, 0))
+            raise
         self._before = total([before, self._before])
         self._file, self._identity = file, (found.st_dev, found.st_ino)
         return False
@@ -162,6 +190,25 @@ class WorkerFile:
         _records.write(self._file, self._records + 1, reading)
         self._records += 1
         self.written_at = time.monotonic()
+
+
+def _read(path: Path) -> Worker:
+    """Raises OSError, and ValueError for what is of another version."""
+    file = os.open(path, os.O_RDONLY | FLAGS)
+    try:
+        _, reading = _records.newest(os.read(file, _records.FILE_BYTES))
+        return Worker(path.stem.removeprefix("gcctl-"), reading, alive=not _lock(file))
+    finally:
+        os.close(file)
+
+
+def _taken_over(file: int) -> tuple[int, Reading]:
+    """The last record of a dead worker; one of another version is as good as none."""
+    try:
+        return _records.newest(os.pread(file, _records.FILE_BYTES, 0))
+    except ValueError:
+        os.ftruncate(file, 0)  # else it would outlive the first records of ours, by its number
+        return 0, NOTHING
 
 
 def _lock(file: int, *, exclusive: bool = False) -> bool:

@@ -10,7 +10,6 @@ What the export asks for is read then; nothing is done at requests but where the
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +20,9 @@ from gcctl._impl import core
 from gcctl.controller import Controller, observe
 from gcctl.errors import GcctlError
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
-from gcctl.exporters._pauses import GENERATION, Pauses
-from gcctl.exporters._reading import NOTHING, read, total, version
+from gcctl.exporters._pauses import GENERATION, Pauses, Record
+from gcctl.exporters._reading import Reading, version
+from gcctl.exporters._tally import Tally
 from gcctl.integrations._require import require
 from gcctl.lifecycle import installed
 
@@ -32,8 +32,6 @@ from opentelemetry import metrics, trace  # noqa: E402
 from opentelemetry.context import Context  # noqa: E402
 from opentelemetry.metrics import CallbackOptions, Observation  # noqa: E402
 from opentelemetry.sdk.trace import Span, SpanProcessor  # noqa: E402
-
-logger = logging.getLogger("gcctl")
 
 PAUSE_ATTRIBUTE: Final = "gcctl.gc_pause_ns"
 """Of a span: for how many nanoseconds the process was paused for collections while it lasted."""
@@ -104,23 +102,45 @@ def _measure(span: Any) -> None:
     span.end = end_with_pause
 
 
+class _Counts:
+    """What has been counted and told; of one process, for a forked child has its own."""
+
+    def __init__(self, record: Record) -> None:
+        self._lock = threading.Lock()
+        self._tally = Tally()
+        self._pauses = Pauses(record)
+
+    @property
+    def now(self) -> Reading:
+        return self._tally.counted
+
+    def refresh(self, controller: Controller | None, wait_seconds: float = 0) -> None:
+        """Left out while another thread is at it; whoever is next does not miss this controller."""
+        if controller is not None:
+            self._tally.note(controller)
+        if not self._lock.acquire(timeout=wait_seconds):
+            return
+        try:
+            for known, stats in self._tally.look():
+                if not self._pauses.tell(known, stats.generations):
+                    self._tally.note(known)
+        finally:
+            self._lock.release()
+
+
 class _Exporter:
     """The instruments of one meter, and what they tell."""
 
     def __init__(self, meter: Any) -> None:
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        self._before = NOTHING  # of controllers that have ended
-        self._ended: Controller | None = None
-        self._now = NOTHING
-        self._pauses = Pauses(
-            meter.create_histogram(
-                "gcctl.gc.pause",
-                "s",
-                "Pauses for collections, whoever caused them",
-                explicit_bucket_boundaries_advisory=[bound / 1e9 for bound in PAUSE_BOUNDS_NS],
-            ).record
-        )
+        self._record = meter.create_histogram(
+            "gcctl.gc.pause",
+            "s",
+            "Pauses for collections, whoever caused them",
+            explicit_bucket_boundaries_advisory=[bound / 1e9 for bound in PAUSE_BOUNDS_NS],
+        ).record
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin)
         for name, (key, unit) in CONVENTION.items():
             meter.create_observable_counter(name, [_interpreter(key)], unit)
         create = {
@@ -134,54 +154,26 @@ class _Exporter:
             create[metric.kind](name, [tell], metric.unit, metric.help)
         observe(self._note_end)
 
+    def _begin(self) -> None:
+        self._counts = _Counts(self._record)
+
     def _teller(self, metric: Metric, refresh: bool) -> Callable[[CallbackOptions], Any]:
         """An export asks for all instruments one after the other, and shall get one moment."""
 
         def tell(options: CallbackOptions) -> Iterator[Observation]:
             if refresh:
-                self._refresh()
-            found = self._now.counters if metric.kind == "counter" else self._now.gauges
+                self._counts.refresh(installed())
+            now = self._counts.now
+            found = now.counters if metric.kind == "counter" else now.gauges
             for label, value in found.get(metric.name, {}).items():
                 attributes = {f"gcctl.{metric.label}": label} if metric.label else {}
                 yield Observation(value / 1e9 if metric.unit == "s" else value, attributes)
 
         return tell
 
-    def _refresh(self) -> None:
-        if not self._acquire(0):  # another export reads it
-            return
-        try:
-            controller = installed()
-            if controller is None or controller is self._ended:
-                self._now = self._before
-                return
-            stats = controller.stats()
-            reading = read(stats)
-            counted = total([self._before, reading])
-            self._now = counted._replace(gauges=reading.gauges)
-            self._pauses.tell(stats.generations)
-        finally:
-            self._lock.release()
-
     def _note_end(self, controller: Controller, ended: bool) -> None:
-        if not ended or not self._acquire(WAIT_SECONDS):
-            return
-        try:
-            stats = controller.stats()
-            self._pauses.tell(stats.generations)
-            self._pauses.begin()
-            self._before = self._now = total([self._before, read(stats)])
-            self._ended = controller
-        finally:
-            self._lock.release()
-
-    def _acquire(self, seconds: float) -> bool:
-        if self._process != os.getpid():  # forked: the thread that held it may not be here
-            self._process = os.getpid()
-            self._lock = threading.Lock()
-            self._before = NOTHING
-            self._pauses.begin()
-        return self._lock.acquire(timeout=seconds)
+        if ended:
+            self._counts.refresh(controller, WAIT_SECONDS)
 
 
 def _interpreter(key: str) -> Callable[[CallbackOptions], Iterable[Observation]]:

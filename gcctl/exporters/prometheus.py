@@ -10,7 +10,6 @@ workers of the server.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,8 +35,6 @@ from prometheus_client.core import (  # noqa: E402
 from prometheus_client.core import Metric as Family  # noqa: E402
 from prometheus_client.registry import Collector  # noqa: E402
 
-logger = logging.getLogger("gcctl")
-
 PUBLISH_SECONDS: Final = 0.25
 """How often a worker makes known what it has counted, at most. It takes some 0.15 ms."""
 
@@ -62,6 +59,7 @@ def register(
     """
     collector = GcctlCollector(directory=directory)
     registry.register(collector)
+    collector.publish()
     return collector
 
 
@@ -74,6 +72,10 @@ class GcctlCollector(Collector):
             for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
                 directory = directory or os.environ.get(name)
         self._file = worker_file(directory) if directory else None
+
+    def publish(self) -> None:
+        """From now on make known what this process counts, for other workers to be asked for it.
+        That cannot be taken back, so it comes when the registry has accepted the collector."""
         if self._file is not None and self._file not in _published:
             _published.add(self._file)
             observe(_publisher(self._file))
@@ -94,7 +96,7 @@ class GcctlCollector(Collector):
             try:
                 self._file.write(controller)
             except OSError as error:  # the others' metrics are worth having all the same
-                logger.warning("no metrics of this worker: %s", error)
+                self._file.leave_out("this worker", error)
         workers = list(self._file.workers())
         living = [worker for worker in workers if worker.alive]
         yield from _families(total(worker.reading for worker in workers), living, several=True)

@@ -48,6 +48,10 @@ KINDS = [
     pytest.param(ASGI, id="asgi", marks=pytest.mark.skipif(VERSION < (24, 0), reason="from 24 on")),
     pytest.param(UVICORN, id="uvicorn", marks=has("uvicorn_worker")),
 ]
+CLOSING = (ASGI, UVICORN, THREADS) if VERSION < (24, 0) else (ASGI, UVICORN)
+"""Those that close connections which they have just accepted when they stop, with or without
+gcctl."""
+
 KINDS_AND_GREENLETS = [*KINDS, pytest.param(GEVENT, id="gevent", marks=has("gevent"))]
 
 
@@ -192,7 +196,7 @@ class TestRecycling:
                 try:
                     known = server.ask()
                 except ConnectionError:
-                    if kind in (ASGI, UVICORN):  # which close what they have just accepted
+                    if kind in CLOSING:
                         return len(seen)
                     raise
                 assert isinstance(known, dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 import threading
@@ -14,7 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from collecting import Node
-from processes import in_child, needs_fork, run_program
+from processes import PATIENCE_SECONDS, in_child, needs_fork, run_program
 
 import gcctl
 from gcctl import controller, histogram
@@ -134,7 +135,7 @@ def test_too_many_pauses_for_one_export_are_told_with_the_next(
     )
     for _ in range(4):
         before = len(told)
-        pauses.tell([stats])
+        pauses.tell(pauses, [stats])
         assert len(told) - before <= 100
     assert len(told) == len(lengths)
     assert sum(told) == pytest.approx(sum(lengths) / 1e9, rel=1e-6)
@@ -151,6 +152,94 @@ def test_counters_go_on_where_gcctl_is_uninstalled_and_installed_again(metrics: 
     gcctl.install("off")
     gcctl.tick()
     assert metrics.value("gcctl.requests") == 3
+
+
+class Stuck:
+    """An export of 200 requests that comes to no end before it is told to."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._begun, self._may_end = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=metrics.points)
+
+    def begins(self) -> None:
+        gcctl.install("instagram")
+        for _ in range(200):
+            gcctl.tick()
+        self._thread.start()
+        assert self._begun.wait(PATIENCE_SECONDS)
+
+    def sleep(self, seconds: float) -> None:
+        self._begun.set()
+        self._may_end.wait(PATIENCE_SECONDS)
+
+    def ends(self) -> None:
+        self._may_end.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def stuck(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
+    stuck = Stuck(metrics)
+    monkeypatch.setattr("time.sleep", stuck.sleep)
+    monkeypatch.setattr(opentelemetry, "WAIT_SECONDS", 0.01)
+    stuck.begins()
+    yield stuck
+    stuck.ends()
+
+
+class TestAnEndThatAnExportDoesNotSee:
+    def test_what_it_has_counted_stays(self, metrics: Metrics, stuck: Stuck) -> None:
+        gcctl.tick()
+        gcctl.uninstall()
+        stuck.ends()
+        assert metrics.value("gcctl.requests") == 201
+        assert sum(point.count for point in metrics.pauses().values()) >= 201
+
+    def test_nor_is_one_missed_that_came_and_went(self, metrics: Metrics, stuck: Stuck) -> None:
+        gcctl.uninstall()
+        with gcctl.install("instagram"):
+            gcctl.tick()
+        gcctl.install("off")
+        gcctl.tick()
+        stuck.ends()
+        assert metrics.value("gcctl.requests") == 202
+        assert sum(point.count for point in metrics.pauses().values()) >= 201
+
+    def test_one_that_was_interrupted_is_not_forgotten(
+        self, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(self: object) -> int:
+            raise KeyboardInterrupt
+
+        gcctl.install("production")
+        gcctl.tick()
+        assert metrics.value("gcctl.requests") == 1
+        with monkeypatch.context() as patch:
+            patch.setattr(controller.Controller, "_collect_all", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                gcctl.uninstall()
+        assert metrics.value("gcctl.requests") == 1
+        gcctl.install("off")
+        gcctl.tick()
+        assert metrics.value("gcctl.requests") == 2
+
+    def test_pauses_that_are_too_many_for_it_follow(
+        self, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_pauses, "MOST", 10)
+        controllers = []
+        for _ in range(2):
+            controllers.append(gcctl.install("instagram", gen1_every=None, gen2_every=None))
+            for _ in range(25):
+                gcctl.tick()
+            gcctl.uninstall()
+        for _ in range(10):
+            metrics.points()
+        for generation, point in metrics.pauses().items():
+            totals = [each.stats().generations[generation] for each in controllers]
+            assert point.count == sum(each.collections for each in totals)
+            total_ns = sum(each.pause_total_ns for each in totals)
+            assert point.sum == pytest.approx(total_ns / 1e9, rel=1e-6)
 
 
 def test_without_install_there_is_what_the_interpreter_says(metrics: Metrics) -> None:
@@ -176,6 +265,31 @@ def test_a_forked_child_counts_its_own(metrics: Metrics) -> None:
         return metrics.value("gcctl.requests")
 
     assert in_child(child) == "1"
+
+
+@needs_fork
+def test_a_child_forked_in_the_middle_of_an_export_exports(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a finalizer may do that a collection within it has called."""
+    forked: list[int] = []
+
+    def fork_once(seconds: float) -> None:
+        if not forked:
+            forked.append(os.fork())
+
+    monkeypatch.setattr("time.sleep", fork_once)
+    gcctl.install("instagram")
+    for _ in range(200):
+        gcctl.tick()
+    metrics.points()
+    (child,) = forked
+    if not child:
+        gcctl.tick()
+        value = metrics.value("gcctl.requests")
+        os._exit(value if {r.name for r in caplog.records} <= {"gcctl"} else 100)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert metrics.value("gcctl.requests") == 200
 
 
 # Spans.

@@ -387,3 +387,183 @@ def test_a_directory_that_goes_away_breaks_nothing(tmp_path: Path) -> None:
         print("served")
     """
     assert run(source, tmp_path) == ["served"]
+
+
+LOG = """
+import logging
+named = []
+
+class Keep(logging.Handler):
+    def emit(self, record):
+        named.append(os.path.basename(record.args[0]).split()[-1])
+
+logging.getLogger("gcctl").addHandler(Keep())
+"""
+
+BAD_FILES = """
+import json, struct, zlib
+from gcctl.exporters import _records
+
+def record(content):
+    body = _records.HEAD.pack(9, len(content)) + content
+    return _records.SEAL.pack(_records.MAGIC, zlib.crc32(body)) + body
+
+others = [[], {}, [{}, {}, {}], [{}, {}, {}, {}, {}], [{"requests": 1}, {}, {}, {}]]
+others += [[{"requests": {"": "1"}}, {}, {}, {}], [{}, {"0": [1, 2, 3]}, {}, {}]]
+others += [[{}, {}, {"high_memory": [1]}, {}], [{}, {}, {}, {"policy": None}]]
+unreadable = [record(json.dumps(other).encode()) for other in others]
+unreadable += [record(b"{"), record(b"\\xff")]
+harmless = [b"", b"gcctl", b"from elsewhere" * 9999, record(b"[]")[:-1]]
+"""
+
+
+def test_files_that_are_not_of_this_version_are_left_out_and_named_once(tmp_path: Path) -> None:
+    source = """
+    for number, content in enumerate(unreadable + harmless):
+        with open(f"gcctl-{number + 10}.worker", "wb") as stream:
+            stream.write(content)
+    gcctl.install("off")
+    ticks(3)
+    requests()
+    if not os.fork():
+        ticks(5)
+        requests()
+        os._exit(0)
+    os.wait()
+    print(requests(), len(unreadable), *named)
+    """
+    counted, bad, *named = run(BAD_FILES + LOG + textwrap.dedent(source), tmp_path)
+    assert counted == "8.0"
+    assert sorted(named) == [f"gcctl-{10 + number}.worker" for number in range(int(bad))]
+
+
+def test_files_that_cannot_be_opened_or_locked_are_left_out_and_named_once(tmp_path: Path) -> None:
+    source = """
+    import fcntl
+    os.mkdir("gcctl-0.worker")
+    os.mkfifo("gcctl-1.worker")
+    with open("gcctl-7.worker", "wb") as locked:
+        identity = os.fstat(locked.fileno())
+    flock = fcntl.flock
+
+    def without_locks(file, operation):
+        if os.path.samestat(os.fstat(file), identity):
+            raise OSError(37, "No locks available")
+        flock(file, operation)
+
+    fcntl.flock = without_locks
+    gcctl.install("off")
+    ticks(3)
+    for _ in range(2):
+        requests()
+    print(requests(), *named)
+    """
+    counted, *named = run(LOG + textwrap.dedent(source), tmp_path)
+    assert counted == "3.0"
+    assert sorted(named) == ["gcctl-0.worker", "gcctl-7.worker"]
+    assert (tmp_path / "gcctl-2.worker").stat().st_size == 16384
+
+
+def test_a_file_of_another_version_that_nobody_holds_is_taken_and_begun_anew(
+    tmp_path: Path,
+) -> None:
+    source = """
+    open("gcctl-0.worker", "wb").write(unreadable[0].ljust(_records.FILE_BYTES, b"\\0"))
+    gcctl.install("off")
+    for _ in range(3):
+        ticks(1)
+        print(requests())
+    """
+    assert run(BAD_FILES + textwrap.dedent(source), tmp_path) == ["1.0", "2.0", "3.0"]
+    assert [path.name for path in tmp_path.glob("*.worker")] == ["gcctl-0.worker"]
+
+
+def test_without_locks_the_other_workers_are_reported(tmp_path: Path) -> None:
+    assert run("gcctl.install('off')\nticks(3)\nprint(requests())", tmp_path) == ["3.0"]
+    source = """
+    import fcntl
+
+    def without_locks(file, operation):
+        if operation & fcntl.LOCK_EX:
+            raise OSError(37, "No locks available")
+
+    fcntl.flock = without_locks
+    gcctl.install("off")
+    ticks(4)
+    print(requests())
+    before = os.listdir("/proc/self/fd")
+    print(requests(), *named, len(os.listdir("/proc/self/fd")) - len(before))
+    """
+    assert run(LOG + textwrap.dedent(source), tmp_path) == ["3.0", "3.0", "worker", "0"]
+
+
+def test_what_a_registry_refuses_is_not_half_registered(tmp_path: Path) -> None:
+    source = """
+    os.mkdir("other")
+    try:
+        prometheus.register(registry, directory="other")
+    except ValueError:
+        print("refused")
+    gcctl.install("off")
+    ticks(3)
+    gcctl.uninstall()
+    print(len(os.listdir("other")))
+    prometheus.register(CollectorRegistry(), directory="other")
+    gcctl.install("off")
+    gcctl.uninstall()
+    print(len(os.listdir("other")))
+    """
+    assert run(source, tmp_path) == ["refused", "0", "1"]
+
+
+def test_an_end_that_waits_in_vain_for_another_thread_is_counted_with_the_next_one(
+    tmp_path: Path,
+) -> None:
+    source = """
+    import threading
+    from gcctl.exporters import _workers
+
+    _workers.PATIENCE_SECONDS = 0.01
+    writing, may_write = threading.Event(), threading.Event()
+    pwrite = os.pwrite
+
+    def slow_pwrite(*arguments):
+        writing.set()
+        may_write.wait(60)
+        pwrite(*arguments)
+
+    gcctl.install("off")
+    ticks(3)
+    os.pwrite = slow_pwrite
+    scrape = threading.Thread(target=requests)
+    scrape.start()
+    writing.wait(60)
+    gcctl.uninstall()
+    with gcctl.install("off"):
+        ticks(4)
+    gcctl.install("off")
+    may_write.set()
+    scrape.join()
+    print(requests())
+    """
+    assert run(source, tmp_path) == ["7.0"]
+
+
+def test_an_end_that_is_interrupted_takes_no_counts_away(tmp_path: Path) -> None:
+    source = """
+    def interrupted(controller):
+        raise KeyboardInterrupt
+
+    gcctl.install("production")
+    ticks(3)
+    print(requests())
+    gcctl.Controller._collect_all = interrupted
+    try:
+        gcctl.uninstall()
+    except KeyboardInterrupt:
+        print("interrupted")
+    gcctl.install("off")
+    ticks(4)
+    print(requests())
+    """
+    assert run(source, tmp_path) == ["3.0", "interrupted", "7.0"]
