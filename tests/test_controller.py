@@ -270,7 +270,7 @@ class TestTrouble:
             with pytest.raises(error) as caught, gcctl.request():
                 raise mine
             assert caught.value is mine
-        assert gcctl.stats().failures == 5
+        assert gcctl.stats().failures == 1  # the others ended it from outside
         assert gcctl.stats().in_flight == 0
 
     def test_broken_logging_does_not_break_a_request(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("short_collections")
 
 
 def test_every_request_is_one_boundary() -> None:
-    gcctl.install(gen0_every=3, gen1_every=30, gen2_every=None)
+    gcctl.install("production", gen0_every=3, gen1_every=30, gen2_every=None)
     kept = gcctl.request()
 
     def work() -> None:

@@ -25,7 +25,7 @@ from gcctl.integrations.entry import begin
 from gcctl.preload import preload
 from gcctl.tenure import Tenure
 
-require("celery", "5.3", extra="celery")
+require("celery", "5.4", extra="celery")
 
 from celery import Celery, bootsteps, signals, states  # noqa: E402
 from celery.utils.log import get_logger  # noqa: E402

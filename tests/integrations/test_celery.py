@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -284,6 +284,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         wait_until(socket.exists)
         yield f"redis+socket://{socket}"
     finally:
+        gc.collect()  # results, which ask the server to forget them
         server.terminate()
         server.wait()
 
@@ -500,8 +501,9 @@ class TestPrefork:
         assert any(result.get(timeout=PATIENCE_SECONDS)["failures"] == 1 for result in results)
 
     def test_a_task_that_leaves_its_process(self, prefork: Worker) -> None:
-        with pytest.raises(BaseException):  # noqa: B017, PT011 (depends on billiard's version)
-            prefork.run("leave")
+        result = prefork.send("leave")
+        with suppress(BaseException):  # billiard up to 4.2 makes no result of it
+            result.get(timeout=2)
         assert prefork.run("look")["faults"] == 0
 
     def test_children_with_work_left_for_idle_times_end_when_they_are_asked_to(
@@ -509,9 +511,14 @@ class TestPrefork:
     ) -> None:
         """The last of this class: they are replaced."""
         calls = tmp_path / "calls"
-        owing = [prefork.send("owe_without_end", 0.5, str(calls)) for _ in range(2)]
-        pids = {result.get(timeout=PATIENCE_SECONDS) for result in owing}
-        assert len(pids) == 2
+        pids: set[int] = set()
+
+        def both() -> bool:
+            owing = [prefork.send("owe_without_end", 0.5, str(calls)) for _ in range(2)]
+            pids.update(result.get(timeout=PATIENCE_SECONDS) for result in owing)
+            return len(pids) == 2
+
+        wait_until(both)  # one that has left is replaced after a while
         prefork.client.control.broadcast("pool_restart", destination=[f"{prefork.name}@here"])
         wait_until(lambda: not pids & prefork.processes(), "the children are still there")
         # Each may have looked just before it was asked.
