@@ -8,8 +8,10 @@ with gcctl.request():        # around each request
 gcctl.uninstall()            # original settings restored, and verified
 
 PYTEST_DONT_REWRITE
-"""  # A distribution with a plugin for pytest has its packages rewritten, and pytest warns where one
-# was imported before it came, as by `gcctl run -m pytest`.
+"""
+
+# A distribution with a plugin for pytest has its packages rewritten, and pytest warns where one was
+# imported before it came, as by `gcctl run -m pytest`. So the word in the docstring.
 
 from gcctl._protocol import ByReason, Event
 from gcctl.alerts import Alert, AlertCounts

@@ -81,7 +81,7 @@ class Stats(CollectionStats):
     requests: int = 0
     """Finished requests: contexts left, and ticks."""
     failures: int = 0
-    """Requests left by an exception."""
+    """Requests left by an `Exception`."""
     in_flight: int = 0
     """Requests entered and not yet left."""
     unmatched_exits: int = 0
