@@ -593,6 +593,10 @@ cdef class Entry:
     def __cinit__(self):
         self.over = True  # until it is begun, which is for Core.begin() to do
 
+    def __reduce__(self):
+        """A copy is one that is over."""
+        return _entry_that_is_over, (self.gc_pause_ns,)
+
     @property
     def gc_pause_ns(self):
         if self.over:
@@ -625,6 +629,12 @@ cdef class Entry:
     def __dealloc__(self):
         # A response that its server has dropped and not closed, a coroutine that nobody finished.
         self._leave()
+
+
+def _entry_that_is_over(int64_t pauses_ns):
+    cdef Entry entry = Entry.__new__(Entry)
+    entry.pauses_ns = pauses_ns
+    return entry
 
 
 cdef int64_t count_at(dict mapping, str key):

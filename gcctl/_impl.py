@@ -30,6 +30,8 @@ def _choose(asked: str) -> tuple[type[Core], type[Memory], str]:
         from gcctl._core import Core as CCore
         from gcctl._memory import Memory as CMemory
     except ImportError as error:
+        if "subinterpreters" in str(error):
+            raise GcctlError(f"gcctl works in the main interpreter only: {error}") from error
         why = str(error) if built else "it was not built (GCCTL_BUILD_EXT=no, or no compiler)"
         raise GcctlError(
             f"the compiled core cannot be imported: {why}; "

@@ -16,19 +16,34 @@ class Core(Protocol):
 
 
 class Entry:
-    """As `gcctl._protocol.Entry`. It begins when made."""
+    """As `gcctl._protocol.Entry`."""
 
     __slots__ = ("_core", "_failure", "_forks", "_over", "_pauses_ns")
 
-    def __init__(self, core: Core) -> None:
-        self._over = True  # until it has begun
-        self._core = core
-        self._failure: type[Exception] | None = None
-        self._forks = core.forks  # of the process in which it is in flight
-        # While it is in flight the pauses of the process up to its start; then those inside it.
-        self._pauses_ns = core.paused_ns()
-        core.enter()
-        self._over = False
+    _core: Core
+    _failure: type[Exception] | None
+    _forks: int  # of the process in which it is in flight
+    # While it is in flight the pauses of the process up to its start; then those inside it.
+    _pauses_ns: int
+    _over: bool
+
+    def __new__(cls, core: Core | None = None, pauses_ns: int = 0) -> Entry:
+        """One that begins now; without a core one that is over."""
+        self = super().__new__(cls)
+        self._over = True
+        self._pauses_ns = pauses_ns
+        self._failure = None
+        if core is not None:
+            self._core = core
+            self._forks = core.forks
+            self._pauses_ns = core.paused_ns()
+            core.enter()
+            self._over = False
+        return self
+
+    def __reduce__(self) -> tuple[type[Entry], tuple[None, int]]:
+        """A copy is one that is over."""
+        return Entry, (None, self.gc_pause_ns)
 
     @property
     def gc_pause_ns(self) -> int:
@@ -49,6 +64,8 @@ class Entry:
     def leave(self, exc: BaseException | None = None) -> None:
         if exc is not None:
             self.fail(exc)
+        if self._over:
+            return
         failure, paused_ns = self._failure, self._core.paused_ns()
         # From here to the core nothing is called, so no other thread and no signal gets in between.
         if self._over or self._forks != self._core.forks:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 from gcctl._protocol import Core, Event
 from gcctl.auto import Auto, AutoStats
@@ -20,8 +22,15 @@ class Adaptive:
     """What a controller has besides, under an adaptive policy."""
 
     def __init__(
-        self, config: Config, core: Core, rollback: Rollback, watch: Watch, rss: Callable[[], int]
+        self,
+        config: Config,
+        core: Core,
+        rollback: Rollback,
+        watch: Watch,
+        rss: Callable[[], int],
+        fault: Callable[[], object],
     ) -> None:
+        """`fault()` is told of what goes wrong where nobody is there to be told."""
         self._config = config
         self._core = core
         self._rollback = rollback
@@ -36,11 +45,14 @@ class Adaptive:
             on_relief=self.stand_by,
         )
         self._ended = False
-        self._in_event_loop = False  # boundaries were
+        self._fault = fault
+        self._loop: weakref.ref[Any] | None = None  # the event loop that was running last
+        self._asked_loop = False  # which has not come to it yet
+        self._answers: list[float | None] = []  # its last, if that was not taken yet
         self._asked_for = False  # the full collection of somebody else that was the last
         own = rollback.original.thresholds
         self._auto = Auto(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
-        self._deputy = Deputy(self._act, core.boundaries)
+        self._deputy = Deputy(self._act, core.boundaries, fault)
 
     def start(self) -> None:
         self._auto.begin(self._rss())
@@ -63,9 +75,11 @@ class Adaptive:
 
     def stand_by(self) -> None:
         """Act when the next boundary does not come."""
-        asyncio = sys.modules.get("asyncio")
-        if asyncio is not None and asyncio._get_running_loop() is not None:
-            self._in_event_loop = True
+        # It may be in the middle of being imported.
+        running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+        loop = running() if running is not None else None
+        if loop is not None:
+            self._loop = weakref.ref(loop)
         if not self._ended:
             self._deputy.stand_by()
 
@@ -78,14 +92,15 @@ class Adaptive:
 
     def note_collection(self, event: Event) -> None:
         """In the gc callback of a collection of somebody else, most likely automatic."""
-        if self._ended:
+        if self._ended or not self._auto.concerns(event):
             return
+        rss = self._rss()
         if event.generation and not self._core.boundaries():
             young, middle, _ = self._core.tallies()
             paused_ns = young.pause_total_ns + middle.pause_total_ns
-            self._auto.safety_net.note_time(self._core.now(), paused_ns, self._rss())
+            self._auto.safety_net.note_time(self._core.now(), paused_ns, rss)
             self._adjust_thresholds(self._auto.safety_net.thresholds_without_requests())
-        if self._auto.automatic(event, asked_for=self._asked_for):
+        if self._auto.automatic(event, rss, asked_for=self._asked_for):
             self.stand_by()
 
     def before_fork(self) -> None:
@@ -96,6 +111,7 @@ class Adaptive:
         self._watch.changed_by_us()
 
     def after_fork(self) -> None:
+        self._loop, self._asked_loop, self._answers = None, False, []
         self._deputy.after_fork()
         self.heap.after_fork()
         self._auto.begin(self._rss())
@@ -112,11 +128,6 @@ class Adaptive:
         self._watch.changed_by_us()
         return "" if self.heap.tenured.end() else "objects stay frozen: somebody else froze some"
 
-    def _would_be_foreign(self) -> bool:
-        """Are finalizers not to run in the deputy's thread? What belongs to an event loop is not
-        made for other threads than its own, where the program has no others."""
-        return self._in_event_loop and not _has_threads()
-
     def _before_freeze(self) -> None:
         self._watch.expect_change()
         if self._watch.frozen_by_others:
@@ -129,14 +140,41 @@ class Adaptive:
         if self._config.thresholds is not None or (near and now[2] in (wanted[2], 0)):
             return
         self._watch.expect_change()
+        done = False
         try:
-            self._rollback.adjust(wanted)
+            done = self._rollback.adjust(wanted)
         finally:
-            self._watch.changed_by_us()
+            self._watch.changed_by_us(thresholds=done)
 
     def _act(self) -> float | None:
-        """In the deputy's thread."""
-        return None if self._would_be_foreign() else self.idle()
+        """In the deputy's thread.
+
+        What belongs to an event loop is not made for other threads than its own, where the program
+        has no others: it does it there, so that finalizers run in it.
+        """
+        loop = self._loop() if self._loop is not None else None
+        if loop is None or not loop.is_running() or _has_threads():
+            return self.idle()
+        if self._asked_loop:  # a request keeps it busy: automatic GC is to see to that
+            self._adjust_thresholds(self._auto.safety_net.thresholds_at_idle())
+            return INTERVAL_SECONDS
+        if self._answers:
+            return self._answers.pop()
+        self._asked_loop = True
+        try:
+            loop.call_soon_threadsafe(self._act_in_loop)
+        except RuntimeError:  # closed by now
+            self._asked_loop = False
+        return STEP_SECONDS
+
+    def _act_in_loop(self) -> None:
+        answer = None
+        try:
+            answer = self.idle()
+        except Exception:
+            self._fault()
+        self._answers = [answer]
+        self._asked_loop = False
 
     def idle(self) -> float | None:
         """As a boundary would, while none comes. Returns seconds, as `Deputy` wants them."""
@@ -148,10 +186,17 @@ class Adaptive:
         owed = self._auto.look(self._rss(), boundary=False)
         if concurrent.running is not None:
             return STEP_SECONDS
-        if self._auto.safety_net.is_stretched(self._core.now()):
-            self._adjust_thresholds(self._auto.safety_net.thresholds())
+        if not self._core.boundaries():  # automatic GC does it all
+            return INTERVAL_SECONDS if owed else None
+        net = self._auto.safety_net
+        if net.is_stretched(self._core.now()):
+            self._adjust_thresholds(net.thresholds())
             return STEP_SECONDS
-        return INTERVAL_SECONDS if owed else None
+        if owed:
+            return INTERVAL_SECONDS
+        # What allocates from here on is no request, and nobody looks at it.
+        self._adjust_thresholds(net.thresholds_at_idle())
+        return None
 
 
 def _has_threads() -> bool:

@@ -190,10 +190,13 @@ class Auto:
         if boundary and not grown:
             net.relax()
         running = full.run()
+        if running and full.is_outgrown():  # its child gets no turn, say
+            self._heap.stop()
+            running = full.run()
         # What was young garbage is no reason, and the resident set is not known without it yet.
-        why = full.due() if self._may_need_full() and not running and not grown else ""
-        if why:
-            full.begin()
+        unknown = grown and marks
+        why = full.due() if self._may_need_full() and not running and not unknown else ""
+        if why and full.begin():
             self._seen = self._heap.tallies()
             self._decide(None, f"began a full collection: {why}")
         elif not marks:
@@ -211,7 +214,12 @@ class Auto:
         the start in a program that marks no requests?"""
         return self._heap.boundaries() > 0 or self._tenured > 1
 
-    def automatic(self, event: Event, *, asked_for: bool) -> bool:
+    def concerns(self, event: Event) -> bool:
+        """Is `automatic` to be told of it? Else the next look takes it in."""
+        is_older = event.generation > YOUNG
+        return is_older or (self._middle.to_leave_out > 0 and not self._heap.boundaries())
+
+    def automatic(self, event: Event, rss: int, *, asked_for: bool) -> bool:
         """Automatic GC has collected, or somebody who has `asked_for` it: in the middle of
         anything, which is the only occasion in a program that marks no requests. Returns whether
         there is something to do for a deputy.
@@ -226,10 +234,10 @@ class Auto:
             return False
         self._looking = True
         try:
-            if event.generation == YOUNG:
-                self._leave_out_next_middle()
-                return False
             self._take_in()
+            self._full.note_rss(rss)
+            if event.generation == YOUNG and self._is_middle_next() and self._may_need_full():
+                self._leave_out(MIDDLE, self._middle, IN_VAIN)
             if event.generation == MIDDLE:
                 self._middle.learn(event.pause_ns, event.collected)
             whole = event.generation == OLD and asked_for
@@ -241,13 +249,9 @@ class Auto:
         finally:
             self._looking = False
 
-    def _leave_out_next_middle(self) -> None:
-        """Where the next collection would be automatic GC's of generation 1, and in vain."""
-        marks = self._heap.boundaries() > 0
-        if self._middle.to_leave_out and not marks and self._may_need_full():
-            self._take_in()
-            if self._middle.moves >= self.safety_net.thresholds_without_requests()[1]:
-                self._leave_out(MIDDLE, self._middle, IN_VAIN)
+    def _is_middle_next(self) -> bool:
+        """Will the next collection of automatic GC's be of generation 1?"""
+        return self._middle.moves > self.safety_net.thresholds_without_requests()[1]
 
     def _is_too_long(self, event: Event) -> bool:
         longest_ns = self._max_pause_ns // PART

@@ -209,7 +209,9 @@ class Controller:
         if config.monitoring or adaptive:
             self._watch = watch = Watch(self._core.attached, self._core.collecting)
             if adaptive:
-                self._adaptive = Adaptive(config, self._core, self._rollback, watch, self._rss)
+                self._adaptive = Adaptive(
+                    config, self._core, self._rollback, watch, self._rss, self._fault
+                )
                 self._adaptive.start()
         if config.memory_limit is not None:
             groups = MemoryGroups()

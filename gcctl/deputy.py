@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gcctl._protocol import log_fault
-
 INTERVAL_SECONDS: Final = 0.1
 """How long no boundary has come when it acts."""
 
@@ -24,14 +22,20 @@ class Deputy:
     """The thread is there while there is something to wait for, and gone before a fork.
 
     `act()` does what is due, and returns how many seconds later it wants to be called again; None:
-    not before the next boundary. `boundaries()` is their number.
+    not before the next boundary. What it raises is a `fault()`. `boundaries()` is their number.
 
     Without a lock that another thread could hold: what stands between two calls is one step.
     """
 
-    def __init__(self, act: Callable[[], float | None], boundaries: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        act: Callable[[], float | None],
+        boundaries: Callable[[], int],
+        fault: Callable[[], object],
+    ) -> None:
         self._act = act
         self._boundaries = boundaries
+        self._fault = fault
         self._native_id = 0  # of the last thread, as the system knows it
         self._wake: _thread.LockType | None = None  # of the thread that runs; released to stop it
         self._threads: dict[_thread.LockType, int] = {}  # those that have not ended; 0: not begun
@@ -78,21 +82,23 @@ class Deputy:
     def _run(self, wake: _thread.LockType) -> None:
         self._threads[wake] = _thread.get_ident()
         self._native_id = _thread.get_native_id()
-        pause: float | None = INTERVAL_SECONDS
+        pause = INTERVAL_SECONDS
         seen = self._boundaries()
-        while pause is not None and not wake.acquire(timeout=pause) and self._wake is wake:
+        while not wake.acquire(timeout=pause) and self._wake is wake:
             boundaries = self._boundaries()
-            pause = self._do() if boundaries == seen else INTERVAL_SECONDS
+            wanted = self._do() if boundaries == seen else INTERVAL_SECONDS
             seen = boundaries
+            pause = INTERVAL_SECONDS if wanted is None else wanted
+            # Else there was one meanwhile, which found this thread still there.
+            if wanted is None and self._boundaries() == boundaries:
+                break
         if self._wake is wake:
             self._wake = None
-            if self._boundaries() != seen:  # one that found this thread still there
-                self.stand_by()
         self._threads.pop(wake, None)
 
     def _do(self) -> float | None:
         try:
             return self._act()
         except Exception:
-            log_fault()
+            self._fault()
             return None

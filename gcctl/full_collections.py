@@ -20,6 +20,9 @@ MOST_GROWTH: Final = 0.40
 """Share by which the number of objects has to grow since the last one, or by half of it the
 resident set. CPython's own is 25 % of the objects."""
 
+OUTGROWN: Final = 2
+"""So many times as much memory as when it began is too much while one runs."""
+
 MOST_BACK_OFF: Final = 3
 
 QUIET_NS: Final = 2 * 10**9
@@ -67,6 +70,10 @@ class WholeHeap(Protocol):
 
     def in_flight(self) -> int: ...
 
+    def fulls(self) -> int:
+        """Collections that went through everything, whoever began them, but for those that only
+        the callbacks of automatic GC tell of."""
+
     def full_runs(self) -> bool:
         """Does a concurrent full collection run, whoever began it?"""
 
@@ -75,6 +82,9 @@ class WholeHeap(Protocol):
         it has ended."""
 
     def begin_full(self) -> Full: ...
+
+    def stop(self) -> int:
+        """A full collection that stops the world, whatever runs; returns as `collect`."""
 
 
 class FullCollections:
@@ -93,7 +103,9 @@ class FullCollections:
         self._net_left = self._net_objects()
         self._quiet_by_ns = 0  # when one that is due waits no longer for a quiet moment; 0: none is
         self._promoted = True  # anything since the last one, as far as is known
+        self._rss_begun = rss  # when the one that runs was begun
         self._was_void = False  # the last one
+        self._fulls_seen = heap.fulls()
         self._stopped_ns = 0  # the pause of one that stopped the world
         self.growth_wanted = GROWTH
         """Share by which the number of objects, or by half of it the resident set, has to grow."""
@@ -123,7 +135,7 @@ class FullCollections:
         self._promoted = True
 
     def note_other(self) -> None:
-        """Somebody has asked for one, and it went through everything."""
+        """Somebody else's went through everything."""
         self._ended_at_ns = self._heap.now()
         self._rss_left = self._rss
         self._net_left = self._net_objects()
@@ -134,7 +146,15 @@ class FullCollections:
         if full is not None and full.outcome is not None:
             self._full = None
             self._take_in(full, full.outcome)
+            self._fulls_seen = self._heap.fulls()
+        elif full is None and self._fulls_seen != self._heap.fulls():
+            self._fulls_seen = self._heap.fulls()
+            self.note_other()
         return self._full is not None or self._heap.full_runs()
+
+    def is_outgrown(self) -> bool:
+        """Has memory grown so much since ours was begun that it is not to be waited for?"""
+        return self._full is not None and self._rss > OUTGROWN * self._rss_begun
 
     def growth(self) -> str:
         """What has grown enough, in words; or ""."""
@@ -174,27 +194,29 @@ class FullCollections:
             return ""
         return why if self._heap.turn_comes(now - self._quiet_by_ns + QUIET_NS) else ""
 
-    def begin(self) -> None:
+    def begin(self) -> bool:
+        """False where another collection prevents it."""
+        before = _pause_ns(self._heap)
+        full = self._heap.begin_full()
+        self._stopped_ns = _pause_ns(self._heap) - before
+        if full.outcome is not None and full.outcome.startswith("void") and not self._cost_of(full):
+            return False
         self._quiet_by_ns = 0
         self._promoted = False
+        self._rss_begun = self._rss
         self.begun += 1
-        before = _pause_ns(self._heap)
-        self._full = self._heap.begin_full()
-        self._stopped_ns = _pause_ns(self._heap) - before
+        self._full = full
         self.run()
+        return True
 
     def _take_in(self, full: Full, outcome: str) -> None:
-        run = full.measured
-        cost = self._stopped_ns + run.start_pause_ns + run.sweep_total_ns + run.child_cpu_ns
-        if outcome.startswith("void"):
-            self._promoted = True
-            if cost:  # else it was prevented, and is wanted as much as before
-                self._was_void = True
-                self._ended_at_ns = self._heap.now()
-                self._cost_ns = max(cost, self._cost_ns)
-            return
-        self._was_void = False
+        run, cost = full.measured, self._cost_of(full)
         self._ended_at_ns = self._heap.now()
+        self._was_void = outcome.startswith("void")
+        if self._was_void:
+            self._promoted = True
+            self._cost_ns = max(cost, self._cost_ns)
+            return
         self._cost_ns = cost
         tracked = run.tracked_objects or self._rss // BYTES_PER_OBJECT
         self._rss_left = self._rss
@@ -205,6 +227,10 @@ class FullCollections:
         else:
             self.growth_wanted = min(self.growth_wanted * 2, MOST_GROWTH)
             self.back_off = min(self.back_off + 1, MOST_BACK_OFF)
+
+    def _cost_of(self, full: Full) -> int:
+        run = full.measured
+        return self._stopped_ns + run.start_pause_ns + run.sweep_total_ns + run.child_cpu_ns
 
     def _net_objects(self) -> int:
         """All that were made less all that were collected, or freed before they were."""

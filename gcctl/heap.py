@@ -59,6 +59,7 @@ class ProcessHeap:
         self._after_freeze = after_freeze
         self._asked = 0
         self._on_relief = on_relief
+        self._stopped = 0  # full collections that stopped the world, and went through everything
         self._thawed = False  # for a collection that somebody has asked for
         # Where what is tenured is kept, and the last full collection had to stop the world, its
         # garbage was not found: no more is tenured until more than so many were concurrent.
@@ -96,6 +97,9 @@ class ProcessHeap:
         if self._thawed and not self._core.collecting():
             self.tenure()
 
+    def fulls(self) -> int:
+        return concurrent.stats.collected + self._stopped
+
     def full_runs(self) -> bool:
         return concurrent.running is not None
 
@@ -116,6 +120,9 @@ class ProcessHeap:
         outcome = "void: another collection was running" if collected < 0 else "collected"
         return Stopped(outcome, ConcurrentRun(objects_collected=max(collected, 0)))
 
+    def stop(self) -> int:
+        return self.stop_the_world(SCHEDULED)
+
     def stop_the_world(self, reason: int) -> int:
         """A full collection that goes through tenured objects too, unless they are kept."""
         thawed = self.tenured.returnable
@@ -123,7 +130,9 @@ class ProcessHeap:
         if self.tenured.kept:
             self._tenures_after = concurrent.stats.collected
         try:
-            return self._core.collect(FULL, reason)
+            collected = self._core.collect(FULL, reason)
+            self._stopped += collected >= 0 and not self.tenured.kept
+            return collected
         finally:
             if thawed:
                 self.tenure()

@@ -24,6 +24,9 @@ FASTEST_NS_PER_OBJECT = 60
 SHORT_START_NS = 10_000_000
 """A start that is expected to stop the process for less than this is not compared with anything."""
 
+GROWN = 1.5
+"""A resident set so many times as large as before may have any number of objects in it."""
+
 STARTS_KEPT = 4
 """Of so many starts the fastest tells what the next one is expected to take."""
 
@@ -39,6 +42,8 @@ class Prospects:
     def __init__(self) -> None:
         self._groups: MemoryGroups | None = None
         self._tracked = 0
+        self._tracked_rss = 0  # the resident set when that was counted
+        self._started_rss = 0  # and when the last child was made
         self._start_ns_per_byte: deque[float] = deque(maxlen=STARTS_KEPT)
         self._stop_ns = 0
         # Of those in a row that were void.
@@ -49,6 +54,7 @@ class Prospects:
     def room(self, rss: int) -> tuple[int, int]:
         """For a process of that size: candidates that there is to be room for, and bytes that the
         child may take for its tables."""
+        self._forget_if_grown(rss)
         tracked = self._tracked * 2 or rss // SMALLEST_OBJECT
         return max(rss // SMALLEST_OBJECT, 1), 2**24 + tracked * TABLES_PER_OBJECT
 
@@ -56,6 +62,7 @@ class Prospects:
         """Why the world had better be stopped; or ""."""
         if now_ns < self._not_before_ns:
             return self._why_not
+        self._forget_if_grown(rss)
         start_ns = rss * min(self._start_ns_per_byte, default=0)
         stop_ns = self._stop_ns or self._tracked * FASTEST_NS_PER_OBJECT
         if stop_ns and start_ns > max(stop_ns, SHORT_START_NS):
@@ -68,8 +75,15 @@ class Prospects:
             return "too little memory is free"
         return ""
 
+    def _forget_if_grown(self, rss: int) -> None:
+        """What is known of a much smaller heap says nothing."""
+        if rss > self._tracked_rss * GROWN:
+            self._tracked = self._stop_ns = 0
+            self._tracked_rss = rss
+
     def started(self, rss: int, start_ns: int) -> None:
         """A child was made, which stopped the process that long."""
+        self._started_rss = rss
         self._start_ns_per_byte.append(start_ns / max(rss, 1))
 
     def stopped(self, pause_ns: int) -> None:
@@ -79,7 +93,9 @@ class Prospects:
             self._start_ns_per_byte.popleft()
 
     def ended(self, collection: ConcurrentCollection, now_ns: int) -> None:
-        self._tracked = collection.measured.tracked_objects or self._tracked
+        if collection.measured.tracked_objects:
+            self._tracked = collection.measured.tracked_objects
+            self._tracked_rss = self._started_rss
         if collection.outcome == "collected":
             self._failures = 0
         elif collection.failed:

@@ -62,6 +62,11 @@ class SafetyNet:
         young = min(max(self._most_for_pause, LEAST_YOUNG), MOST_YOUNG)
         return min(young, self._most), 5, NEVER_BY_ITSELF
 
+    def thresholds_at_idle(self) -> tuple[int, int, int]:
+        """In one that does, while none is in flight."""
+        young, middle, old = self.thresholds()
+        return min(young, max(self._own[0], FEWEST_YOUNG)), middle, old
+
     def thresholds_without_requests(self) -> tuple[int, int, int]:
         """In one that does not: automatic GC does it all there, its own way."""
         young, middle, old = self._own
@@ -86,7 +91,7 @@ class SafetyNet:
     def note_growth(self, now_ns: int, rss: int, collected: int) -> None:
         """It has; so many objects were garbage. If they were large, fewer are to come together."""
         self._fast_until_ns = now_ns + FAST_NS
-        if collected > 0:
+        if collected > 0 and rss > self._rss:  # a finalizer may have forked
             wanted = max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES) * collected / (rss - self._rss)
             self._most = min(max(int(wanted), FEWEST_YOUNG), MOST_YOUNG)
 

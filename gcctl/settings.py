@@ -151,13 +151,15 @@ class Watch:
             self.frozen_by_others = True
         self._ours_coming = True
 
-    def changed_by_us(self) -> None:
-        """It has."""
+    def changed_by_us(self, *, thresholds: bool = False) -> None:
+        """It has; the `thresholds` too, which else may be somebody else's."""
         self._ours_coming = False
         seen = self._seen
         if seen is not None:
             counts, collections = _counters()
-            settings = seen.settings._replace(thresholds=gc.get_threshold())
+            settings = seen.settings
+            if thresholds:
+                settings = settings._replace(thresholds=gc.get_threshold())
             self._seen = seen._replace(settings=settings, counts=counts, collections=collections)
 
     def changes(self) -> tuple[str, ...]:

@@ -256,6 +256,70 @@ class TestWithoutBoundaries:
         """
         assert run_program(source, tmp_path) == "[False, True]\n"
 
+    def test_an_event_loop_that_marks_no_requests_has_full_collections(
+        self, tmp_path: Path
+    ) -> None:
+        source = """
+        import asyncio, collections, gcctl, time
+
+        gcctl.install(max_pause="1ms")
+        queue = collections.deque(maxlen=30_000)
+
+        async def work():
+            end = time.monotonic() + 20
+            while not gcctl.stats().auto.full_collections and time.monotonic() < end:
+                for _ in range(2_000):
+                    node = [[]]
+                    node.append(node)
+                    queue.append(node)
+                await asyncio.sleep(0.001)
+
+        asyncio.run(work())
+        auto = gcctl.stats().auto
+        print(auto.tenured > 1, auto.full_collections > 0, gcctl.stats().faults)
+        """
+        assert run_program(source, tmp_path) == "True True 0\n"
+
+    def test_an_event_loop_that_goes_idle_has_its_collection_taken_to_its_end(
+        self, tmp_path: Path
+    ) -> None:
+        source = """
+        import asyncio, gcctl
+
+        async def serve():
+            gcctl.install(check_interval="1ms")
+            for _ in range(3):
+                await asyncio.sleep(0.01)
+                gcctl.tick()
+            collection = gcctl.collect_concurrently()
+            for _ in range(2_000):
+                await asyncio.sleep(0.01)
+                if collection.outcome is not None:
+                    break
+            print(collection.outcome)
+
+        asyncio.run(serve())
+        """
+        outcome = run_program(source, tmp_path)
+        assert outcome == "collected\n" or outcome.startswith("fallback")
+
+    def test_what_allocates_while_no_request_comes_has_thresholds_as_found(self) -> None:
+        gcctl.install(**OFTEN)
+        found = gc.get_threshold()[0]
+        serve_until(lambda: gc.get_threshold()[1] == 5)
+        wait_until(lambda: gc.get_threshold()[0] <= max(found, 700))
+
+    def test_what_goes_wrong_there_is_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*given: object) -> bool:
+            raise RuntimeError
+
+        gcctl.install(**OFTEN)
+        serve_until(lambda: gc.get_threshold()[1] == 5)  # since a look there is a thread
+        with gcctl.request():
+            monkeypatch.setattr(auto.Auto, "look", broken)
+            wait_until(lambda: gcctl.stats().faults > 0)
+            monkeypatch.undo()
+
     def test_at_idle_everything_owed_is_collected(self, another_thread: None) -> None:
         gcctl.install(**OFTEN)
         serve_until(lambda: gcctl.stats().collections > 1)
@@ -350,7 +414,7 @@ print(gc.get_freeze_count())
         young, middle, old = gcctl.stats().collections_by_generation
         print(young > 15 * (middle + old))
         """
-        # By itself it would do so with each eleventh.
+        # By itself it would do so after each eleventh.
         assert run_program(source, tmp_path) == "True\n"
 
 

@@ -154,6 +154,34 @@ def test_full_collections_that_come_to_nothing_stay_within_the_budget() -> None:
     )
 
 
+def test_one_whose_child_gets_no_turn_is_not_waited_for_without_end() -> None:
+    service = SimulatedService(_pycore.Core, live=200_000)
+    service.child_runs = False
+    measured = service.serve(Phase(5_000, Request(kept=2_000, lives=300, die_cyclic=1.0)))
+    assert measured.rss < 8 * service.bytes_used_by(200_000 + 300 * 2_000)
+
+
+def test_a_full_collection_of_somebody_else_is_as_good() -> None:
+    service = SimulatedService(_pycore.Core, live=1_000_000)
+    kept = Phase(50, Request(kept=4_000))  # 20 % more
+    assert service.serve(kept).fulls == 0
+    service.completed += 1
+    service.serve(Phase(50, Request()))
+    assert service.auto.stats.full_collections == 0
+    assert service.auto.stats.grown_objects < 100_000
+
+
+def test_one_that_is_prevented_was_not_begun() -> None:
+    service = SimulatedService(_pycore.Core, live=100_000)
+    service.prevented = True
+    service.serve(Phase(500, Request(kept=4_000)))
+    assert service.auto.stats.full_collections == 0
+    assert not any("began" in decision.what for decision in service.auto.stats.decisions)
+    service.prevented = False
+    service.serve(Phase(500, Request()))
+    assert service.auto.stats.full_collections == 1
+
+
 def test_a_service_that_makes_no_garbage_is_hardly_ever_collected_in_full() -> None:
     service = SimulatedService(_pycore.Core, live=2_000_000)
     service.serve(Phase(5_000, LONG_LIVED))

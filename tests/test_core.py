@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import pickle
 import sys
 import threading
 import weakref
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcctl import histogram
-from gcctl._protocol import REASONS, Core, Event, Orders
+from gcctl._protocol import REASONS, Core, Entry, Event, Orders
 from gcctl.collectors import COLLECTOR
 
 SCHEDULED, EMERGENCY, PRESSURE, CONCURRENT, REQUESTED, EXTERNAL = range(len(REASONS))
@@ -46,6 +48,11 @@ class Rig(FakeGC):
     def fail(self, error: type[BaseException] = ValueError) -> None:
         with pytest.raises(error), self.core.request():
             raise error
+
+
+def pickled(entry: Entry) -> Entry:
+    copied: Entry = pickle.loads(pickle.dumps(entry))
+    return copied
 
 
 @pytest.fixture
@@ -725,3 +732,23 @@ class TestEntry:
         entry.fail(error)
         entry.leave(error)
         assert sys.getrefcount(error) == references
+
+    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+    def test_a_copy_is_one_that_is_over(self, rig: Rig, copied: Callable[[Entry], Entry]) -> None:
+        rig.start((0, 0, 0))
+        entry = rig.core.begin()
+        rig.pause_ns = 5
+        rig.collect(0)
+        other = copied(entry)
+        other.leave()
+        assert (other.left, other.gc_pause_ns) == (True, 5)
+        del other
+        assert rig.core.in_flight() == 1
+        entry.leave()
+        assert rig.core.snapshot().unmatched_exits == 0
+
+    def test_one_that_nobody_has_begun_is_over(self, rig: Rig) -> None:
+        kind: Any = type(rig.core.begin())
+        entry = kind.__new__(kind)
+        entry.leave()
+        assert (entry.left, entry.gc_pause_ns, rig.core.in_flight()) == (True, 0, 0)

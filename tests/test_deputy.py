@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from processes import wait_until
 
+from gcctl._protocol import log_fault
 from gcctl.deputy import Deputy
 
 
@@ -17,7 +18,7 @@ def test_a_boundary_that_found_the_thread_still_there_is_not_forgotten() -> None
             boundaries += 1
             deputy.stand_by()
 
-    deputy = Deputy(act, lambda: boundaries)
+    deputy = Deputy(act, lambda: boundaries, log_fault)
     deputy.stand_by()
     wait_until(lambda: acts == 2)
     deputy.stop()

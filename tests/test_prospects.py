@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcctl.prospects import BACK_OFF_NS, SHORT_START_NS, SMALLEST_OBJECT, Prospects
+from gcctl.prospects import (
+    BACK_OFF_NS,
+    SHORT_START_NS,
+    SMALLEST_OBJECT,
+    TABLES_PER_OBJECT,
+    Prospects,
+)
 
 GIB = 2**30
 MS = 10**6
@@ -38,21 +44,27 @@ def prospects(*ended: Ended, now_ns: int = 0) -> Prospects:
     return found
 
 
+def counted(rss: int, start_ns: int, tracked: int) -> Prospects:
+    """One child was made, and has counted the objects."""
+    found = Prospects()
+    found.started(rss, start_ns)
+    found.ended(Ended("collected", False, tracked), 0)  # type: ignore[arg-type]
+    return found
+
+
 def test_at_first_nothing_speaks_against_it() -> None:
     assert Prospects().doubt(GIB, 0) == ""
 
 
 def test_a_large_process_with_few_objects_is_better_stopped() -> None:
-    found = prospects(Ended("collected", False, tracked=100_000))  # at least 6 ms
-    found.started(GIB, 20 * MS)
+    found = counted(GIB, 20 * MS, 100_000)  # to stop takes 6 ms at least
     assert found.doubt(GIB, 0) == "making the child would take longer than to stop the world"
     found.stopped(50 * MS)  # as it turns out
     assert found.doubt(GIB, 0) == ""
 
 
 def test_the_fastest_of_the_last_starts_counts() -> None:
-    found = prospects(Ended("collected", False, tracked=1_000_000))
-    found.started(GIB, 20 * MS)
+    found = counted(GIB, 20 * MS, 1_000_000)
     for _ in range(3):
         found.started(GIB, 900 * MS)  # the machine was busy
     assert found.doubt(GIB, 0) == ""
@@ -62,8 +74,7 @@ def test_the_fastest_of_the_last_starts_counts() -> None:
 
 @given(st.integers(1, SHORT_START_NS - 1), st.integers(1, 2**40), st.integers(1, 10**6))
 def test_a_short_start_is_never_doubted(start_ns: int, rss: int, tracked: int) -> None:
-    found = prospects(Ended("collected", False, tracked=tracked))
-    found.started(rss, start_ns)
+    found = counted(rss, start_ns, tracked)
     assert found.doubt(rss, 0) == ""
 
 
@@ -84,8 +95,17 @@ def test_memory_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Prospects().doubt(GIB // 100, 0) == ""
 
 
+def test_what_was_true_of_a_smaller_heap_says_nothing() -> None:
+    found = counted(GIB, 20 * MS, 1_000)
+    found.stopped(1 * MS)
+    found.started(GIB, 20 * MS)
+    assert found.doubt(GIB, 0) != ""
+    assert found.doubt(2 * GIB, 0) == ""
+    assert found.room(2 * GIB)[1] >= 2 * GIB // SMALLEST_OBJECT * TABLES_PER_OBJECT
+
+
 @given(st.integers(0, 2**45), st.integers(0, 2**40))
 def test_there_is_room_for_every_object_that_fits_into_the_process(rss: int, tracked: int) -> None:
-    candidates, table_bytes = prospects(Ended("collected", False, tracked=tracked)).room(rss)
+    candidates, table_bytes = counted(rss, 1, tracked).room(rss)
     assert candidates * SMALLEST_OBJECT >= rss - SMALLEST_OBJECT
     assert table_bytes >= 32 * tracked

@@ -118,6 +118,12 @@ class SimulatedService(FakeGC):
         self.concurrent = concurrent
         self.turn_comes: Callable[[int], bool] = lambda waited_ns: True
         """Of this process, for a full collection."""
+        self.child_runs = True
+        """Whether the children of concurrent ones get a processor."""
+        self.prevented = False
+        """Whether other collections prevent full ones."""
+        self.completed = 0
+        """Full collections."""
         self.voids = False
         """Whether full collections come to nothing."""
         self._deputy = deputy
@@ -157,7 +163,11 @@ class SimulatedService(FakeGC):
 
     @property
     def bytes_used(self) -> int:
-        return BASE_BYTES + (sum(self.live) + sum(self.garbage)) * OBJECT_BYTES
+        return self.bytes_used_by(sum(self.live) + sum(self.garbage))
+
+    @staticmethod
+    def bytes_used_by(objects: int) -> int:
+        return BASE_BYTES + objects * OBJECT_BYTES
 
     def _grow(self) -> None:
         # What is freed is used again, and not given back to the system.
@@ -253,6 +263,8 @@ class SimulatedService(FakeGC):
         return self._tenures
 
     def begin_full(self) -> FullCollection:
+        if self.prevented:
+            return FullCollection(0, [], ConcurrentRun(), "void: simulated")
         self.measured.fulls += 1
         tracked = sum(self.live) + sum(self.garbage)
         garbage = self.garbage.copy()
@@ -268,9 +280,17 @@ class SimulatedService(FakeGC):
             self.measured.child_ns += run.child_cpu_ns
             self._full = FullCollection(self.time_ns + run.child_cpu_ns, garbage, run)
             return self._full
-        self._stop(SCHEDULED, tracked * AGED_NS + sum(garbage) * FREE_NS, sum(garbage))
-        self.garbage = [0, 0, 0, 0]
+        self.stop_the_world()
         return FullCollection(0, garbage, replace_child(run), "fallback: simulated")
+
+    def stop_the_world(self) -> int:
+        if self._full is not None:
+            self._full.outcome, self._full = "void: simulated", None
+        garbage, live = sum(self.garbage), sum(self.live)
+        self._stop(SCHEDULED, (live + garbage) * AGED_NS + garbage * FREE_NS, garbage)
+        self.garbage = [0, 0, 0, 0]
+        self.completed += 1
+        return garbage
 
     def _stop(self, reason: int, pause_ns: int, collected: int = 0) -> None:
         def action() -> int:
@@ -283,7 +303,7 @@ class SimulatedService(FakeGC):
     def _end_full(self) -> None:
         """What was garbage when it began is freed, as soon as the child has answered."""
         full = self._full
-        if full is None or self.time_ns < full.ends_ns:
+        if full is None or self.time_ns < full.ends_ns or not self.child_runs:
             return
         self._full = None
         if self.voids:
@@ -295,6 +315,7 @@ class SimulatedService(FakeGC):
             freed = min(left, self.garbage[place])
             self.garbage[place] -= freed
             left -= freed
+        self.completed += 1
         self.core.collect(0, CONCURRENT, lambda: self._sweep(full))
         self._note_pause(3, full.measured.sweep_total_ns)
         full.outcome = "collected"
@@ -327,6 +348,9 @@ class _Heap:
     def boundaries(self) -> int:
         return self._service.core.boundaries()
 
+    def fulls(self) -> int:
+        return self._service.completed
+
     def full_runs(self) -> bool:
         return self._service.full_runs
 
@@ -349,6 +373,9 @@ class _Heap:
 
     def turn_comes(self, waited_ns: int) -> bool:
         return self._service.turn_comes(waited_ns)
+
+    def stop(self) -> int:
+        return self._service.stop_the_world()
 
     def begin_full(self) -> FullCollection:
         return self._service.begin_full()
