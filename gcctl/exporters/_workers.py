@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from glob import glob
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -40,6 +41,8 @@ PASSES: Final = 3
 holds each for a moment."""
 PAUSE_SECONDS: Final = 0.0005
 
+THIS_WORKER: Final = "this worker"
+
 PATIENCE_SECONDS: Final = 1.0
 """How long the end of a controller waits for another thread that is writing."""
 
@@ -56,19 +59,18 @@ class Worker(NamedTuple):
 class WorkerFile:
     """This process's file in a directory. A forked child takes one of its own.
 
-    Raises GcctlError where there is no such directory, or no file locks on this system.
+    Raises GcctlError where there are no file locks on this system. A missing directory is only
+    logged: it may come, and no server shall fail to start for its metrics.
     """
 
     def __init__(self, directory: str) -> None:
         if not HAS_LOCKS:
             raise GcctlError("metrics of several processes need flock(), which is not here")
-        if not os.path.isdir(directory):
-            raise GcctlError(
-                f"the directory for the metrics of all workers is missing: {directory!r}"
-            )
         self._directory = Path(directory)
         self._left_out: set[object] = set()
         self._forget()
+        if not os.path.isdir(directory):
+            self.leave_out(THIS_WORKER, f"no such directory: {directory!r}")
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
@@ -81,7 +83,8 @@ class WorkerFile:
         self._own = NOTHING
         """What of the tally is in the file."""
         self._ended: Controller | None = None
-        self.written_at = float("-inf")
+        self.tried_at = float("-inf")
+        """When it was last written, or could not be."""
 
     def after_fork(self) -> None:
         """In the child: else it would hold the lock of its parent, too."""
@@ -92,7 +95,8 @@ class WorkerFile:
     def write(self, controller: Controller, *, ended: bool = False) -> None:
         """Make known what the controller has counted; once it has `ended`, it is not asked again.
 
-        Left out while another thread is at it. Raises OSError.
+        Left out while another thread is at it. What the system refuses is only logged: the others'
+        metrics are worth having all the same.
         """
         self._tally.note(controller)
         lock = self._lock
@@ -101,6 +105,7 @@ class WorkerFile:
         try:
             if controller is self._ended:
                 return
+            self.tried_at = time.monotonic()
             self._tally.look()
             if not self._is_held():
                 self._take()
@@ -111,12 +116,16 @@ class WorkerFile:
             self._store(counted)
             self._own = own
             self._ended = controller if ended else None
+        except OSError as error:
+            self.leave_out(THIS_WORKER, error)
         finally:
             lock.release()
 
     def workers(self) -> Iterator[Worker]:
         """What every worker has made known, dead ones too; without those whose file is bad."""
-        for path in sorted(self._directory.glob("gcctl-*.worker")):
+        # Not Path.glob(), which raises for a directory out of reach, before Python 3.13.
+        for name in sorted(glob("gcctl-*.worker", root_dir=self._directory)):
+            path = self._directory / name
             try:
                 yield _read(path)
             except FileNotFoundError:
@@ -124,7 +133,7 @@ class WorkerFile:
             except (OSError, ValueError) as error:
                 self.leave_out(path, error)
 
-    def leave_out(self, whose: object, error: Exception) -> None:
+    def leave_out(self, whose: object, error: object) -> None:
         """Log that, once for each file."""
         if whose not in self._left_out:
             self._left_out.add(whose)
@@ -189,7 +198,6 @@ class WorkerFile:
     def _store(self, reading: Reading) -> None:
         _records.write(self._file, self._records + 1, reading)
         self._records += 1
-        self.written_at = time.monotonic()
 
 
 def _read(path: Path) -> Worker:

@@ -54,8 +54,8 @@ def register(
     PROMETHEUS_MULTIPROC_DIR says, if that is set. Call it in every worker, or before they are
     forked. Before or after `gcctl.install()`: without that there is nothing to export.
 
-    Raises ValueError where this registry has gcctl's metrics already, and GcctlError when there is
-    no such directory.
+    Raises ValueError where this registry has gcctl's metrics already, and GcctlError for workers on
+    a system without file locks. A directory that is missing is logged, and used once it is there.
     """
     collector = GcctlCollector(directory=directory)
     registry.register(collector)
@@ -93,10 +93,10 @@ class GcctlCollector(Collector):
                 yield from _families(reading, [Worker("", reading, True)], several=False)
             return
         if controller is not None:
-            try:
-                self._file.write(controller)
-            except OSError as error:  # the others' metrics are worth having all the same
-                self._file.leave_out("this worker", error)
+            self._file.write(controller)
+            # The scrape may be a request, which was written as one in flight. The next look, at its
+            # end perhaps, shall write that it is over.
+            self._file.tried_at = float("-inf")
         workers = list(self._file.workers())
         living = [worker for worker in workers if worker.alive]
         yield from _families(total(worker.reading for worker in workers), living, several=True)
@@ -106,7 +106,7 @@ def _publisher(file: WorkerFile) -> Any:
     """What makes this process's counters known at looks."""
 
     def publish(controller: Controller, ended: bool) -> None:
-        if ended or time.monotonic() >= file.written_at + PUBLISH_SECONDS:
+        if ended or time.monotonic() >= file.tried_at + PUBLISH_SECONDS:
             file.write(controller, ended=ended)
 
     return publish

@@ -68,8 +68,10 @@ class Baselines:
         self._what = f"{sys.implementation.cache_tag}-{what}"
 
     def find(self) -> Baseline | None:
-        found = self._all().get(self._what)
-        return Baseline(*found) if found else None
+        match self._all().get(self._what):
+            case [int(pause_ns), int(collections), int() | float() as seconds, str(when)]:
+                return Baseline(pause_ns, collections, seconds, when)
+        return None
 
     def keep(self, run: Collected, seconds: float) -> None:
         if self._cache is None:
@@ -81,7 +83,8 @@ class Baselines:
         self._cache.set(KEY, kept)
 
     def _all(self) -> dict[str, Any]:
-        return self._cache.get(KEY, {}) if self._cache is not None else {}
+        found = self._cache.get(KEY, {}) if self._cache is not None else {}
+        return found if isinstance(found, dict) else {}  # a file that anybody can write
 
 
 def lines(

@@ -79,6 +79,11 @@ class Plugin:
         if output is not None:
             output[OUTPUT] = collected._asdict()
 
+    def pytest_unconfigure(self) -> None:
+        """Where a plugin's pytest_sessionstart has failed, there is no pytest_sessionfinish."""
+        if self._controller is not None:
+            self._controller.uninstall()
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Of pytest-xdist: a worker has ended."""

@@ -138,11 +138,6 @@ def test_a_pause_at_a_bound_is_counted_below_it() -> None:
     assert (counts[3], counts[4], counts[-1], sum(counts)) == (1, 1, 1, 3)
 
 
-def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(gcctl.GcctlError, match=r"missing: .*nowhere"):
-        prometheus.register(CollectorRegistry(), directory=tmp_path / "nowhere")
-
-
 def test_the_example_answers(tmp_path: Path) -> None:
     example = next(block for name, block in blocks() if name == "python")
     program = tmp_path / "example.py"
@@ -375,18 +370,92 @@ def test_a_worker_whose_descriptors_or_files_were_taken_away_counts_on(tmp_path:
 def test_a_directory_that_goes_away_breaks_nothing(tmp_path: Path) -> None:
     source = """
     import shutil, time
+    prometheus.PUBLISH_SECONDS = 0
     os.mkdir("metrics")
     prometheus.register(CollectorRegistry(), directory="metrics")
     gcctl.install("off", check_interval=0.001)
     ticks(1)
     shutil.rmtree("metrics")
-    while not gcctl.stats().faults:
+    while not named:
         time.sleep(0.01)
         ticks(1)
-    with gcctl.request():
-        print("served")
+    for _ in range(5):
+        time.sleep(0.01)
+        ticks(1)
+    gcctl.uninstall()
+    print(*named, gcctl.stats().faults)
     """
-    assert run(source, tmp_path) == ["served"]
+    assert run(LOG + textwrap.dedent(source), tmp_path) == ["worker", "0"]
+
+
+def test_a_directory_that_is_missing_at_first_is_named_once(tmp_path: Path) -> None:
+    source = """
+    registry = CollectorRegistry()
+    for each in (registry, CollectorRegistry()):
+        prometheus.register(each, directory="later")
+    gcctl.install("off")
+    ticks(3)
+    print(requests())
+    os.mkdir("later")
+    print(requests(), *named)
+    """
+    assert run(LOG + textwrap.dedent(source), tmp_path) == ["None", "3.0", "worker"]
+
+
+def test_a_directory_out_of_reach_breaks_nothing(tmp_path: Path) -> None:
+    source = """
+    os.makedirs("locked/metrics")
+    os.chmod("locked", 0)
+    if not os.getuid():
+        os.seteuid(65534)
+    registry = CollectorRegistry()
+    prometheus.register(registry, directory="locked/metrics")
+    gcctl.install("off")
+    ticks(3)
+    print(requests())
+    os.seteuid(os.getuid())
+    os.chmod("locked", 0o700)
+    print(requests(), *named)
+    """
+    assert run(LOG + textwrap.dedent(source), tmp_path) == ["None", "3.0", "worker"]
+
+
+def test_a_full_disk_is_tried_no_more_often_than_any(tmp_path: Path) -> None:
+    source = """
+    import time
+    tried = []
+
+    def full(*arguments):
+        tried.append(arguments)
+        raise OSError(28, "No space left on device")
+
+    prometheus.PUBLISH_SECONDS = 3600
+    os.pwrite = full
+    gcctl.install("off", check_interval=0.001)
+    for _ in range(3):
+        time.sleep(0.01)
+        ticks(1)
+    print(len(tried), *named, gcctl.stats().faults)
+    """
+    assert run(LOG + textwrap.dedent(source), tmp_path) == ["1", "worker", "0"]
+
+
+def test_a_scrape_is_not_in_flight_for_ever(tmp_path: Path) -> None:
+    source = """
+    import time
+    prometheus.PUBLISH_SECONDS = 3600
+    gcctl.install("off", check_interval=0.001)
+    with gcctl.request():
+        requests()
+        time.sleep(0.01)
+    if not os.fork():
+        lines = generate_latest(registry).decode().splitlines()
+        name = 'gcctl_requests_in_flight{worker="0"} '
+        print(*(line.removeprefix(name) for line in lines if line.startswith(name)), flush=True)
+        os._exit(0)
+    os.wait()
+    """
+    assert run(source, tmp_path) == ["0.0"]
 
 
 LOG = """

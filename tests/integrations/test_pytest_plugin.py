@@ -99,6 +99,18 @@ def test_measurements_kept_are_few(suite: pytest.Pytester) -> None:
     assert names[-1] in kept
 
 
+@pytest.mark.parametrize("bad", ["all", "one", "numbers"])
+def test_what_is_no_measurement_is_as_good_as_none(suite: pytest.Pytester, bad: str) -> None:
+    cache = Path(suite.path, ".pytest_cache", "v", "gcctl", "baselines")
+    run(suite, "--gcctl-policy=off")
+    (key,) = json.loads(cache.read_text())
+    contents = {"all": [1], "one": {key: [1, 2]}, "numbers": {key: ["1", 2, None, 3]}}
+    cache.write_text(json.dumps(contents[bad]))
+    assert "time saved: unknown" in run(suite, "--gcctl")
+    run(suite, "--gcctl-policy=off")
+    assert "automatic GC took" in run(suite, "--gcctl")
+
+
 def test_without_cache_it_reports_all_the_same(suite: pytest.Pytester) -> None:
     out = run(suite, "--gcctl-policy=off", "-p", "no:cacheprovider")
     assert "gcctl: policy off" in out
@@ -180,6 +192,25 @@ def test_what_cannot_be_done_is_a_usage_error(
     result = suite.runpytest_subprocess(*options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert message in result.stderr.str()
+
+
+def test_a_session_that_does_not_begin_leaves_nothing_installed(suite: pytest.Pytester) -> None:
+    program = suite.makepyfile(
+        program="""
+        import gcctl
+        import pytest
+
+        class Broken:
+            @pytest.hookimpl(trylast=True)
+            def pytest_sessionstart(self):
+                raise pytest.UsageError("not today")
+
+        others = ["-p", "no:hypothesispytest", "-p", "no:xdist"]
+        pytest.main(["--gcctl", *others], plugins=[Broken()])
+        print("installed:", gcctl.stats().policy)
+        """
+    )
+    suite.runpython(program).stdout.fnmatch_lines(["installed: None"])
 
 
 def test_gcctl_disable_switches_it_off(
