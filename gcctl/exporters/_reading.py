@@ -74,8 +74,11 @@ def read(stats: Stats) -> Reading:
 
 @functools.cache
 def version() -> str:
-    """Of gcctl."""
-    return metadata.version("gcctl")
+    """Of gcctl; "unknown" where its metadata is not there, as in a frozen program."""
+    try:
+        return metadata.version("gcctl")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def total(readings: Iterable[Reading]) -> Reading:
