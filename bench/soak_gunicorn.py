@@ -1,9 +1,10 @@
 """A million requests to `gunicorn --preload` with four workers: does one fail, does anything grow?
 
 `python bench/soak_gunicorn.py [--requests N] [--seconds S] [--workers 4] [--worker-class sync]
-[--kill-every SECONDS]` prints a row in JSON, and exits with 1 where a request failed or memory
-grew. Ends with the first of N requests and S seconds. With `--kill-every` a worker is ended by
-SIGKILL now and then; requests that it has in hand are lost and counted apart.
+[--wrk | --kill-every SECONDS]` prints a row in JSON, and exits with 1 where a request failed or
+memory grew. Ends with the first of N requests and S seconds. With `--kill-every` a worker is ended by
+SIGKILL now and then; requests that it has in hand are lost and counted apart. With `--wrk` that
+program asks, which leaves more of the machine to the server.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import os
 import re
 import signal
 import statistics
+import subprocess
 import sys
 import threading
 import time
 from typing import Any
 
-from gunicorn_server import HOOKS, Server, memory_kib
+from gunicorn_server import HOOKS, HOST, Server, memory_kib
 from soak import WARM_UP, ends
 from workers import progress
 
 SAMPLE_SECONDS = 1.0
+WRK_SECONDS = 10
+"""Of each run of it; what it has not been answered by then it drops."""
 GROWTH = 0.02
 SLACK_KIB = 2048
 """What a worker may be larger by at the end, and so much besides."""
@@ -69,12 +73,26 @@ class Soak:
                         self.failed += 1
                         self.errors.add(repr(error)[:200])
 
+    def ask_with_wrk(self) -> None:
+        url = f"http://{HOST}:{self._server.port}/"
+        command = ["wrk", "-t1", f"-c{self._options.clients}", f"-d{WRK_SECONDS}s", url]
+        while not self.is_over:
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            counts = re.search(r"(\d+) requests in", said)
+            failed = re.findall(r"Socket errors: (.*)|(Non-2xx.*)", said)
+            with self._lock:
+                self.asked += int(counts[1]) if counts else 0
+                self.failed += len(failed) + (counts is None)
+                self.errors |= {part for pair in failed for part in pair if part}
+
     def run(self) -> None:
-        clients = [threading.Thread(target=self.ask) for _ in range(self._options.clients)]
+        options = self._options
+        asks = [self.ask_with_wrk] if options.wrk else [self.ask] * options.clients
+        clients = [threading.Thread(target=ask) for ask in asks]
         for client in clients:
             client.start()
         while any(client.is_alive() for client in clients):
-            time.sleep(min(SAMPLE_SECONDS, 0.1 + self._options.seconds / 100))
+            time.sleep(min(SAMPLE_SECONDS, 0.1 + options.seconds / 100))
             self.sample()
             progress(f"{self.asked:,} requests, {self.failed} failed")
             if time.monotonic() > self._kill_at:
@@ -122,6 +140,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--worker-class", default="sync")
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--wrk", action="store_true", help="have wrk ask")
     parser.add_argument("--heap", type=int, default=200_000, help="tracked objects, preloaded")
     parser.add_argument("--kill-every", type=float, default=0.0, metavar="SECONDS")
     options = parser.parse_args()
