@@ -2,8 +2,8 @@
 
 `python bench/soak_gunicorn.py [--requests N] [--seconds S] [--workers 4] [--worker-class sync]
 [--wrk | --kill-every SECONDS]` prints a row in JSON, and exits with 1 where a request failed or
-memory grew. Ends with the first of N requests and S seconds. With `--kill-every` a worker is ended by
-SIGKILL now and then; requests that it has in hand are lost and counted apart. With `--wrk` that
+memory grew. Ends with the first of N requests and S seconds. With `--kill-every` a worker is ended
+by SIGKILL now and then; requests that it has in hand are lost and counted apart. With `--wrk` that
 program asks, which leaves more of the machine to the server.
 """
 
