@@ -133,9 +133,9 @@ class Day:
         gc.set_threshold(*found)
 
 
-def ends(samples: Sequence[int]) -> tuple[float, float]:
+def ends(samples: Sequence[int], warm_up: float = WARM_UP) -> tuple[float, float]:
     """The medians of the first and of the last fifth of what comes after the warm-up."""
-    judged = samples[round(len(samples) * WARM_UP) :]
+    judged = samples[round(len(samples) * warm_up) :]
     fifth = -(-len(judged) // 5)
     return statistics.median(judged[:fifth]), statistics.median(judged[-fifth:])
 
