@@ -35,6 +35,12 @@ TIMES = int(os.environ.get("CONCURRENT_COLLECTIONS", "200"))
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 
+def children_are_gone(but: set[int]) -> bool:
+    """On a busy machine those that were killed take their time."""
+    concurrent.wait_for_children()
+    return windows.children() <= but
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if windows.fallback():
@@ -45,6 +51,7 @@ def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     tracemalloc.stop()
     gc.enable()
+    wait_until(lambda: children_are_gone(before[2]))
     assert (allocator(), descriptors(), windows.children()) == before
 
 
