@@ -139,6 +139,7 @@ class Auto:
         self._full = FullCollections(self._heap, self._budget, rss)
         self.safety_net.clear(now, rss)
         self._looking = False
+        self._was_running = False  # a full collection, at the end of the last look
         self._tenured = 0
         self._decisions: dict[int | None, Decision] = {}
 
@@ -190,6 +191,9 @@ class Auto:
         if boundary and not grown:
             net.relax()
         running = full.run()
+        if self._was_running and not running:
+            # Its sweep has brought objects into generation 1 that no debt knows of.
+            self._tenure_all()
         if running and full.is_outgrown():  # its child gets no turn, say
             self._heap.stop()
             running = full.run()
@@ -206,6 +210,7 @@ class Auto:
         elif self._is_due(MIDDLE, self._middle, idle):
             self._collect_middle(running, idle)
         in_flight = not boundary and self._heap.in_flight()
+        self._was_running = full.run()
         owed = self._middle.owed_ns or self._recent.owed_ns or full.growth()
         return bool(running or owed or in_flight)
 
