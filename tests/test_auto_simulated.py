@@ -25,22 +25,21 @@ requests = st.builds(
     die_cyclic=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
 )
 phases = st.lists(st.builds(Phase, st.integers(1, 1_000), requests), min_size=1, max_size=4)
-services = st.builds(
-    SimulatedService,
-    st.just(_pycore.Core),
-    live=st.integers(1_000, 3_000_000),
-    concurrent=st.booleans(),
-    tenures=st.booleans(),
-    busy=st.booleans(),
-)
-idle_too = st.builds(
-    SimulatedService,
-    st.just(_pycore.Core),
-    live=st.integers(1_000, 3_000_000),
-    concurrent=st.booleans(),
-    busy=st.booleans(),
-    deputy=st.just(True),
-)
+
+
+def services_that(**options: st.SearchStrategy[bool]) -> st.SearchStrategy[SimulatedService]:
+    return st.builds(
+        SimulatedService,
+        st.just(_pycore.Core),
+        live=st.integers(1_000, 3_000_000),
+        concurrent=st.booleans(),
+        busy=st.booleans(),
+        **options,
+    )
+
+
+services = services_that(tenures=st.booleans())
+idle_too = services_that(deputy=st.just(True))
 thorough = settings(max_examples=40)
 
 
@@ -152,6 +151,14 @@ def test_full_collections_that_come_to_nothing_stay_within_the_budget() -> None:
     assert measured.child_ns + measured.pauses_ns[3] <= (
         BUDGET * EVIDENCE * service.time_ns + 2 * last_ns
     )
+
+
+def test_what_a_sweep_brings_back_is_not_gone_through() -> None:
+    service = SimulatedService(_pycore.Core, live=1_000_000)
+    service.swept_back = 500_000
+    measured = service.serve(Phase(5_000, Request(kept=600, lives=30, die_cyclic=1.0)))
+    assert measured.fulls > 0
+    assert measured.longest_ns[1] < 2 * LIMIT_NS
 
 
 def test_one_whose_child_gets_no_turn_is_not_waited_for_without_end() -> None:

@@ -118,6 +118,8 @@ class SimulatedService(FakeGC):
         self.concurrent = concurrent
         self.turn_comes: Callable[[int], bool] = lambda waited_ns: True
         """Of this process, for a full collection."""
+        self.swept_back = 0
+        """Tenured objects that a sweep leaves in generation 1, for they live after all."""
         self.child_runs = True
         """Whether the children of concurrent ones get a processor."""
         self.prevented = False
@@ -318,6 +320,9 @@ class SimulatedService(FakeGC):
         self.completed += 1
         self.core.collect(0, CONCURRENT, lambda: self._sweep(full))
         self._note_pause(3, full.measured.sweep_total_ns)
+        back = min(self.swept_back, self.live[TENURED])
+        self.live[TENURED] -= back
+        self.live[MIDDLE] += back
         full.outcome = "collected"
 
     def _sweep(self, full: FullCollection) -> int:
