@@ -415,7 +415,7 @@ cdef class Core:
         if not self.active:
             return 0
         cdef int due = gcctl_schedule_take(&self.schedule, self.requests)
-        cdef int generation = max(self.owed, YOUNG) if self._young_is_due() else self.owed
+        cdef int generation = self.owed
         cdef int reason = GCCTL_REASON_SCHEDULED
         cdef int candidate
         self.act_at = 0 if self.attending else self.schedule.nearest
@@ -432,6 +432,8 @@ cdef class Core:
         cdef bint look = self._time_to_look()
         if look:
             self.look_at = self._now() + self.look_interval_ns
+        elif self._young_is_due():  # else it is for the look to say whether this is the time
+            generation = max(generation, YOUNG)
         cdef bint full = (generation == FULL and self.concurrent
                           and reason == GCCTL_REASON_SCHEDULED)
         if generation != NONE_DUE:

@@ -54,7 +54,7 @@ class Orders(NamedTuple):
     """Requests after which to advise that the worker be recycled."""
     young_after: int = NEVER
     """Net allocations of tracked objects since the last collection, as `gc.get_count()` has them,
-    from which on generation 0 is due at a boundary."""
+    from which on generation 0 is due at a boundary; but at one with a look, which sees to that."""
     look_interval_ns: int = -1
     """Shortest time between two boundaries at which memory and settings are looked at; -1: none."""
     emergency_interval_ns: int = -1

@@ -341,8 +341,6 @@ class Core:
         # Another thread may have put a later one; an earlier one only costs a look.
         self._act_at = 0 if self._attending else self._schedule.nearest(request)
         generation, self._owed = self._owed, NONE_DUE
-        if self._young_is_due():
-            generation = max(generation, YOUNG)
         for candidate, due in enumerate(generations):
             if due:
                 generation = max(generation, candidate)
@@ -355,6 +353,8 @@ class Core:
         look = self._time_to_look()
         if look:
             self._look_at = self._now() + self._look_interval_ns
+        elif self._young_is_due():  # else it is for the look to say whether this is the time
+            generation = max(generation, YOUNG)
         full = generation == FULL and self._concurrent and reason == SCHEDULED
         if generation != NONE_DUE:
             self._collect_at_boundary(0 if full else generation, reason)

@@ -11,12 +11,12 @@ true full one goes through them again. Four rules:
    last, are collected when their predicted pause fits into a quarter of the GC budget, or before it
    would exceed a quarter of `max_pause`. What is predicted is the time that the collections took
    which moved objects there, times the ratio that it had to the real pause before.
-   A pass that would take longer than `max_pause`, would be in the way of a full collection, or is
-   one of those that have lately found next to nothing, is left out: what is there is tenured as it
-   is, and its garbage left to the next full collection.
+   A pass that would take longer than `max_pause`, or half of it at a boundary, would be in the way
+   of a full collection, or is one of those that have lately found next to nothing, is left out: what
+   is there is tenured as it is, and its garbage left to the next full collection.
 3. Full. All of the heap, tenured objects too, when the number of objects or the resident set has
    grown by a share since the last one, or in any case when enough time has passed for it to be half
-   of the GC budget.
+   of the GC budget. It begins at a look of its own, so that nothing adds to the stop.
 4. Back-off. A full collection that found next to nothing doubles that share and that time, one that
    found something takes them back.
 
@@ -181,7 +181,13 @@ class Auto:
         full, net = self._full, self.safety_net
         full.note_rss(rss)
         grown = net.has_grown(rss)
-        if (not self._take_in() and (boundary or idle)) or grown:
+        collected_since = self._take_in()
+        running = full.run()
+        # What was young garbage is no reason, and the resident set is not known without it yet.
+        if full.waits and not running and not (grown and marks) and self._begin_full():
+            self._was_running = full.run()
+            return True
+        if boundary or (idle and not collected_since) or grown:
             collected = self._heap.collect(YOUNG)
             self._take_in()
             if grown:
@@ -197,22 +203,26 @@ class Auto:
         if running and full.is_outgrown():  # its child gets no turn, say
             self._heap.stop()
             running = full.run()
-        # What was young garbage is no reason, and the resident set is not known without it yet.
-        unknown = grown and marks
-        why = full.due() if self._may_need_full() and not running and not unknown else ""
-        if why and full.begin():
-            self._seen = self._heap.tallies()
-            self._decide(None, f"began a full collection: {why}")
-        elif not marks:
-            return bool(running or (self._may_need_full() and full.growth()))
-        elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running, idle):
+        waits = not running and self._may_need_full() and full.is_wanted()
+        if not marks:
+            return bool(running or waits or (self._may_need_full() and full.growth()))
+        if self._is_due(OLD, self._recent, idle) and self._collect_recent(running, idle):
             pass  # and no other at the same boundary
         elif self._is_due(MIDDLE, self._middle, idle):
             self._collect_middle(running, idle)
         in_flight = not boundary and self._heap.in_flight()
         self._was_running = full.run()
         owed = self._middle.owed_ns or self._recent.owed_ns or full.growth()
-        return bool(running or owed or in_flight)
+        return bool(running or waits or owed or in_flight)
+
+    def _begin_full(self) -> bool:
+        """The one that was found to be wanted at the last look, if its moment has come."""
+        why = self._full.due() if self._may_need_full() else ""
+        if not why or not self._full.begin():
+            return False
+        self._seen = self._heap.tallies()
+        self._decide(None, f"began a full collection: {why}")
+        return True
 
     def _may_need_full(self) -> bool:
         """Is there anything that only a full collection goes through, but for what was there from
@@ -331,9 +341,11 @@ class Auto:
     def _is_left_out(self, generation: int, debt: Debt, running: bool, idle: bool) -> bool:
         """Tenure what is there as it is, rather than go through it, where that is better."""
         why = ""
+        # At a boundary there was a young collection right before, which is part of the same stop.
+        longest_ns = self._max_pause_ns if idle else self._max_pause_ns // 2
         if running:
             why = "while a full collection runs"
-        elif debt.predicted_ns > self._max_pause_ns:
+        elif debt.predicted_ns > longest_ns:
             why = f"predicted {duration(debt.predicted_ns)}"
         elif debt.to_leave_out and not idle:
             why = IN_VAIN

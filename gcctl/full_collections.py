@@ -101,7 +101,7 @@ class FullCollections:
         self._rss = self._rss_left = rss
         self._objects_left = rss // BYTES_PER_OBJECT  # by the last one; at first a guess
         self._net_left = self._net_objects()
-        self._quiet_by_ns = 0  # when one that is due waits no longer for a quiet moment; 0: none is
+        self._quiet_by_ns = 0  # when one that waits no longer does for a quiet moment; 0: none does
         self._promoted = True  # anything since the last one, as far as is known
         self._rss_begun = rss  # when the one that runs was begun
         self._was_void = False  # the last one
@@ -182,15 +182,24 @@ class FullCollections:
         routine = elapsed >= ROUTINE_NS * patience and cost * patience <= affordable / 2
         return f"none was made for {duration(elapsed)}" if self._promoted and routine else ""
 
-    def due(self) -> str:
-        """Why one is to begin now; "": none is."""
-        why = self.wanted()
-        if not why:
+    @property
+    def waits(self) -> bool:
+        """Was one found to be wanted, which has not begun?"""
+        return self._quiet_by_ns != 0
+
+    def is_wanted(self) -> bool:
+        """Is one? Then it waits from now on."""
+        if not self.wanted():
             self._quiet_by_ns = 0
-            return ""
+        elif not self._quiet_by_ns:
+            self._quiet_by_ns = self._heap.now() + QUIET_NS
+        return self.waits
+
+    def due(self) -> str:
+        """Why the one that waits is to begin now; "": it is not."""
+        why = self.wanted()
         now = self._heap.now()
-        self._quiet_by_ns = self._quiet_by_ns or now + QUIET_NS
-        if now < self._quiet_by_ns and self._heap.in_flight():
+        if not why or (now < self._quiet_by_ns and self._heap.in_flight()):
             return ""
         return why if self._heap.turn_comes(now - self._quiet_by_ns + QUIET_NS) else ""
 

@@ -106,6 +106,21 @@ print(sorted(name for name in loaded if not name.startswith("_")))
     assert done.stdout.strip() == "['gcctl']"
 
 
+def test_the_command_that_becomes_another_process_imports_little() -> None:
+    program = """
+import sys, _gcctl_cli
+sys.argv = ["gcctl", "run", "--help"]
+try:
+    _gcctl_cli.main()
+except SystemExit:
+    print(sorted({"gcctl.cli.run", "gcctl.controller", "gcctl._core"} & {*sys.modules}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "['gcctl.cli.run']"
+
+
 def test_public_names_are_sorted_and_there() -> None:
     assert gcctl.__all__ == sorted(gcctl.__all__)
     for name in gcctl.__all__:

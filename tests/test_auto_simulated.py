@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import FREE_NS, MIB, MS, NS, VISIT_NS, Phase, Request, SimulatedService
+from simulation import (
+    FREE_NS,
+    MIB,
+    MS,
+    NS,
+    VISIT_NS,
+    FullCollection,
+    Phase,
+    Request,
+    SimulatedService,
+)
 
 from gcctl import _pycore
 from gcctl.debt import PART
@@ -125,6 +135,21 @@ def test_back_off_ends_when_garbage_appears(concurrent: bool) -> None:
     assert service.auto.stats.back_off == 0
     assert leaky.rss < quiet.rss * (1 + MOST_GROWTH) * 1.1
     assert service.serve(Phase(20_000, LEAKS_CYCLES)).rss <= leaky.rss * (1 + GROWTH)
+
+
+def test_a_full_collection_begins_at_a_boundary_of_its_own() -> None:
+    service = SimulatedService(_pycore.Core, live=300_000)
+    begin, idle_ns = service.begin_full, []
+
+    def begin_full() -> FullCollection:
+        last = service.core.events()[-1]
+        idle_ns.append(service.time_ns - last.time_ns - last.pause_ns)
+        return begin()
+
+    service.begin_full = begin_full  # type: ignore[method-assign]
+    measured = service.serve(Phase(30_000, LEAKS_CYCLES))  # 20 minutes
+    assert len(idle_ns) == measured.fulls > 2
+    assert min(idle_ns) > 0
 
 
 def test_a_full_collection_that_waits_for_its_turn_holds_up_nothing_else() -> None:

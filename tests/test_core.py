@@ -256,6 +256,24 @@ class TestLooking:
         rig.core.tick()
         assert order == [[0]]
 
+    def test_has_young_objects_left_to_it(self, core_class: type[Core]) -> None:
+        gc = FakeGC()
+        core = core_class(
+            collect=gc.collect, clock=gc.clock, count=gc.count, callbacks=gc.callbacks
+        )
+        looks: list[tuple[int, int]] = []
+        core.start(
+            Orders(young_after=10, look_interval_ns=100),
+            lambda kind, event: looks.append((core.tallies()[0].collections, gc.allocated)),
+        )
+        gc.allocated = 10
+        gc.time_ns = 100
+        core.tick()
+        assert looks == [(0, 10)]
+        assert gc.allocated == 10
+        core.tick()
+        assert core.tallies()[0].collections == 1
+
     def test_counts_anew_in_a_forked_child(self, rig: Rig) -> None:
         rig.start((0, 0, 0), look_interval_ns=100)
         rig.time_ns = 99
