@@ -207,6 +207,10 @@ cdef class Core:
         if on and self.active:
             self.act_at = 0
 
+    def look_after(self, int intervals):
+        if self.active and self.look_interval_ns >= 0:
+            self.look_at = self._now() + intervals * self.look_interval_ns
+
     def snapshot(self):
         # Copied first: making the tuples may itself set off a collection, which would be recorded.
         cdef gcctl_recorder recorder = self.recorder

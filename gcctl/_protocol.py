@@ -235,6 +235,9 @@ class Core(Protocol):
     def attend(self, on: bool) -> None:
         """Tell ("attend") at every boundary, or not any more."""
 
+    def look_after(self, intervals: int) -> None:
+        """In a look: the next one comes after so many of `look_interval_ns`, instead of one."""
+
     def snapshot(self) -> Snapshot: ...
 
     def tallies(self) -> tuple[Tally, ...]:

@@ -166,6 +166,10 @@ class Core:
         if on and self._active:
             self._act_at = 0
 
+    def look_after(self, intervals: int) -> None:
+        if self._active and self._look_interval_ns >= 0:
+            self._look_at = self._now() + intervals * self._look_interval_ns
+
     def snapshot(self) -> Snapshot:
         # One that is being recorded is in some of the counters only: then look again. Not for ever:
         # a signal that raised in the middle of recording leaves them apart for good.

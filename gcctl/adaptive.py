@@ -40,6 +40,8 @@ class Adaptive:
         self.heap = ProcessHeap(
             core,
             stop=stop,
+            # Who has set a limit wants to know in time that it is passed.
+            patient=config.memory_limit is None and config.recycle_above is None,
             before_freeze=self._before_freeze,
             after_freeze=watch.changed_by_us,
             on_relief=self.stand_by,

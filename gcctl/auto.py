@@ -12,16 +12,17 @@ true full one goes through them again. Four rules:
    would exceed a quarter of `max_pause`. What is predicted is the time that the collections took
    which moved objects there, times the ratio that it had to the real pause before.
    A pass that would take longer than `max_pause`, or half of it at a boundary, would be in the way
-   of a full collection, or is one of those that have lately found next to nothing, is left out: what
-   is there is tenured as it is, and its garbage left to the next full collection.
+   of a full collection, or is one of those that have lately found next to nothing, is left out:
+   what is there is tenured as it is, and its garbage left to the next full collection.
 3. Full. All of the heap, tenured objects too, when the number of objects or the resident set has
    grown by a share since the last one, or in any case when enough time has passed for it to be half
    of the GC budget. It begins at a look of its own, so that nothing adds to the stop.
 4. Back-off. A full collection that found next to nothing doubles that share and that time, one that
    found something takes them back.
 
-Looks come at boundaries, `check_interval` apart at least; each stops the process once for an older
-generation at most. docs/auto.md has the reasons, and what was measured.
+Looks come at boundaries, `check_interval` apart at least, or up to four times that while nothing
+grows. Each stops the process once for an older generation at most. docs/auto.md has the reasons,
+and what was measured.
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ YOUNG_AFTER: Final = 5_000
 """Net allocations after which generation 0 is collected at a boundary."""
 
 
+CALM_BYTES: Final = 2**18
+"""Growth of the resident set from one look to the next that is none."""
+
+MOST_INTERVALS: Final = 4
+"""Between two looks while nothing grows, of `check_interval`."""
+
 IN_VAIN: Final = "the last found next to nothing"
 
 
@@ -53,6 +60,9 @@ class Heap(WholeHeap, Protocol):
     """What the policy acts on: this process's heap, or a simulated one."""
 
     def boundaries(self) -> int: ...
+
+    def look_after(self, intervals: int) -> None:
+        """At a look at a boundary: so many intervals until the next one, where that is possible."""
 
     @property
     def concurrent(self) -> bool:
@@ -139,6 +149,8 @@ class Auto:
         self._full = FullCollections(self._heap, self._budget, rss)
         self.safety_net.clear(now, rss)
         self._looking = False
+        self._rss = rss  # at the last look at a boundary
+        self._intervals = 1  # from there to the next one
         self._was_running = False  # a full collection, at the end of the last look
         self._tenured = 0
         self._decisions: dict[int | None, Decision] = {}
@@ -186,6 +198,8 @@ class Auto:
         # What was young garbage is no reason, and the resident set is not known without it yet.
         if full.waits and not running and not (grown and marks) and self._begin_full():
             self._was_running = full.run()
+            if boundary:
+                self._pace(rss, calm=False)
             return True
         if boundary or (idle and not collected_since) or grown:
             collected = self._heap.collect(YOUNG)
@@ -204,6 +218,8 @@ class Auto:
             self._heap.stop()
             running = full.run()
         waits = not running and self._may_need_full() and full.is_wanted()
+        if boundary:
+            self._pace(rss, calm=not (running or waits))
         if not marks:
             return bool(running or waits or (self._may_need_full() and full.growth()))
         if self._is_due(OLD, self._recent, idle) and self._collect_recent(running, idle):
@@ -214,6 +230,13 @@ class Auto:
         self._was_running = full.run()
         owed = self._middle.owed_ns or self._recent.owed_ns or full.growth()
         return bool(running or waits or owed or in_flight)
+
+    def _pace(self, rss: int, *, calm: bool) -> None:
+        """Looks are further apart while nothing grows: most of what one costs is not collecting."""
+        calm = calm and rss - self._rss <= CALM_BYTES
+        self._rss = rss
+        self._intervals = min(self._intervals * 2, MOST_INTERVALS) if calm else 1
+        self._heap.look_after(self._intervals)
 
     def _begin_full(self) -> bool:
         """The one that was found to be wanted at the last look, if its moment has come."""

@@ -97,6 +97,11 @@ class Concurrent:
         return self._stats._replace(child_cpu_ns=self._stats.child_cpu_ns + killed_ns)
 
     @property
+    def collected(self) -> int:
+        """As in `stats`, for whoever asks at every look."""
+        return self._stats.collected
+
+    @property
     def running(self) -> ConcurrentCollection | None:
         found = self._running() if self._running is not None else None
         return found if found is not None and found.outcome is None else None

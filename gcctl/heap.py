@@ -40,12 +40,14 @@ class ProcessHeap:
         core: Core,
         *,
         stop: bool,
+        patient: bool,
         before_freeze: Callable[[], None],
         after_freeze: Callable[[], None],
         on_relief: Callable[[], None],
     ) -> None:
-        """`stop`: full collections are never to be concurrent. The others are called around each
-        call of `gc.freeze()`, and when a concurrent collection for memory pressure runs."""
+        """`stop`: full collections are never to be concurrent. `patient`: looks may be further
+        apart than they are by themselves. The others are called around each call of `gc.freeze()`,
+        and when a concurrent collection for memory pressure runs."""
         self.concurrent = not stop and not concurrent.missing
         self.tenured = Tenure(core.freeze, can_be_kept=self.concurrent)
         self.boundaries = core.boundaries
@@ -55,6 +57,7 @@ class ProcessHeap:
         self.in_flight = core.in_flight
         self._core = core
         self._stop = stop
+        self._patient = patient
         self._before_freeze = before_freeze
         self._after_freeze = after_freeze
         self._asked = 0
@@ -71,6 +74,10 @@ class ProcessHeap:
             return 0
         return self._core.collect(generation, SCHEDULED)
 
+    def look_after(self, intervals: int) -> None:
+        if self._patient:
+            self._core.look_after(intervals)
+
     @property
     def kept(self) -> bool:
         return self.tenured.kept
@@ -78,7 +85,7 @@ class ProcessHeap:
     def tenure(self) -> bool:
         self._thawed = False
         if self._tenures_after != NOT_WAITING:
-            if concurrent.stats.collected <= self._tenures_after:
+            if concurrent.collected <= self._tenures_after:
                 return False
             self._tenures_after = NOT_WAITING
         self._before_freeze()
@@ -98,7 +105,7 @@ class ProcessHeap:
             self.tenure()
 
     def fulls(self) -> int:
-        return concurrent.stats.collected + self._stopped
+        return concurrent.collected + self._stopped
 
     def full_runs(self) -> bool:
         return concurrent.running is not None
@@ -128,7 +135,7 @@ class ProcessHeap:
         thawed = self.tenured.returnable
         self.tenured.give_back()
         if self.tenured.kept:
-            self._tenures_after = concurrent.stats.collected
+            self._tenures_after = concurrent.collected
         try:
             collected = self._core.collect(FULL, reason)
             self._stopped += collected >= 0 and not self.tenured.kept

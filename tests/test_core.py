@@ -256,6 +256,23 @@ class TestLooking:
         rig.core.tick()
         assert order == [[0]]
 
+    def test_can_put_the_next_one_off(self, rig: Rig) -> None:
+        looks: list[int] = []
+
+        def look(kind: object, event: object) -> None:
+            looks.append(rig.time_ns)
+            rig.core.look_after(3)
+
+        rig.start((0, 0, 0), look_interval_ns=100, notify=look)
+        for rig.time_ns in (100, 399, 400, 699, 700):
+            rig.core.tick()
+        assert looks == [100, 400, 700]
+        rig.core.stop()
+        rig.core.look_after(1)
+        rig.time_ns = 2**60
+        rig.core.tick()
+        assert looks == [100, 400, 700]
+
     def test_has_young_objects_left_to_it(self, core_class: type[Core]) -> None:
         gc = FakeGC()
         core = core_class(

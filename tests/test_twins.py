@@ -130,6 +130,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         lambda what: lambda twin: twin.core.collect(*what, lambda: twin.collect(0))
     ),
     st.booleans().map(lambda on: lambda twin: twin.core.attend(on)),
+    st.integers(1, 4).map(lambda intervals: lambda twin: twin.core.look_after(intervals)),
     generations.map(lambda generation: lambda twin: twin.collect(generation)),
     generations.map(lambda generation: lambda twin: in_thread(lambda: twin.collect(generation))),
     st.just(lambda twin: twin.core.busy_elsewhere()),

@@ -353,6 +353,9 @@ class _Heap:
     def boundaries(self) -> int:
         return self._service.core.boundaries()
 
+    def look_after(self, intervals: int) -> None:
+        self._service.core.look_after(intervals)
+
     def fulls(self) -> int:
         return self._service.completed
 
