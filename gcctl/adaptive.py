@@ -15,6 +15,7 @@ from gcctl.concurrent import concurrent
 from gcctl.config import Config
 from gcctl.deputy import INTERVAL_SECONDS, STEP_SECONDS, Deputy
 from gcctl.heap import ProcessHeap
+from gcctl.policy import PRESETS
 from gcctl.settings import Rollback, Watch
 
 
@@ -40,8 +41,7 @@ class Adaptive:
         self.heap = ProcessHeap(
             core,
             stop=stop,
-            # Who has set a limit wants to know in time that it is passed.
-            patient=config.memory_limit is None and config.recycle_above is None,
+            patient=_may_be_patient(config),
             before_freeze=self._before_freeze,
             after_freeze=watch.changed_by_us,
             on_relief=self.stand_by,
@@ -199,6 +199,13 @@ class Adaptive:
         # What allocates from here on is no request, and nobody looks at it.
         self._adjust_thresholds(net.thresholds_at_idle())
         return None
+
+
+def _may_be_patient(config: Config) -> bool:
+    """Who has set a limit wants to know in time that it is passed; and who has set looks apart has
+    said how far."""
+    limited = config.memory_limit is not None or config.recycle_above is not None
+    return not limited and config.check_interval <= PRESETS["auto"].check_interval
 
 
 def _has_threads() -> bool:

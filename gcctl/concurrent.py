@@ -34,6 +34,9 @@ FULL = 2
 SLICE_NS = 1_000_000
 """What a slice of the sweep is to take, or a quarter of `max_pause` if that is less."""
 
+PREPARED_NS = 1_000_000_000
+"""How long it stays true that a collection had better be concurrent, or had not."""
+
 REAP_SECONDS = 0.2
 """How long killed children are waited for where there is time."""
 
@@ -90,6 +93,7 @@ class Concurrent:
         self._stats = ConcurrentStats()
         self._killed_before_ns = 0
         self._prospects = Prospects()
+        self._prepared: tuple[int, str] | None = None  # when, and the doubt that there was
 
     @property
     def stats(self) -> ConcurrentStats:
@@ -105,6 +109,20 @@ class Concurrent:
     def running(self) -> ConcurrentCollection | None:
         found = self._running() if self._running is not None else None
         return found if found is not None and found.outcome is None else None
+
+    def prepare(self) -> None:
+        """One is to begin soon: find out now whether it had better, which takes as long as the rest
+        of its stop but for the making of the child. Only where it can be at all."""
+        if not self.missing:
+            now = self.core.now()
+            self._prepared = now, self._prospects.doubt(rss_bytes(self._memory), now)
+
+    def _doubt(self, rss: int) -> str:
+        prepared, self._prepared = self._prepared, None
+        now = self.core.now()
+        if prepared is not None and now - prepared[0] < PREPARED_NS:
+            return prepared[1]
+        return self._prospects.doubt(rss, now)
 
     def start(self, reason: int, *, anyway: bool = False) -> ConcurrentCollection:
         """Begin one, or stop the world for that reason where it cannot be; where it had better not
@@ -136,7 +154,7 @@ class Concurrent:
         rss = rss_bytes(self._memory)
         why = self.missing
         if not why and not anyway:
-            why = self._prospects.doubt(rss, self.core.now())
+            why = self._doubt(rss)
         if not why:
             why = handle._begin(*self._prospects.room(rss))
         if why == BUSY:
@@ -227,7 +245,7 @@ class Concurrent:
 
     def after_fork(self) -> None:
         running = self.running
-        self._held = self._running = None
+        self._held = self._running = self._prepared = None
         self._stats = ConcurrentStats()
         self._forget_children()
         if running is not None:

@@ -81,6 +81,9 @@ class WholeHeap(Protocol):
         """Is it this process's turn for one that has been due for so long? Others then wait until
         it has ended."""
 
+    def prepare_full(self) -> None:
+        """One is to begin at the next look, most likely."""
+
     def begin_full(self) -> Full: ...
 
     def stop(self) -> int:
@@ -193,6 +196,8 @@ class FullCollections:
             self._quiet_by_ns = 0
         elif not self._quiet_by_ns:
             self._quiet_by_ns = self._heap.now() + QUIET_NS
+        if self.waits:
+            self._heap.prepare_full()
         return self.waits
 
     def due(self) -> str:

@@ -117,6 +117,10 @@ class ProcessHeap:
     def turn_comes(self, waited_ns: int) -> bool:
         return turn.comes(waited_ns)
 
+    def prepare_full(self) -> None:
+        if not self._stop:
+            concurrent.prepare()
+
     def begin_full(self) -> Full:
         if not self._stop:
             return concurrent.start(SCHEDULED)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,6 +138,25 @@ def test_back_off_ends_when_garbage_appears(concurrent: bool) -> None:
     assert service.auto.stats.back_off == 0
     assert leaky.rss < quiet.rss * (1 + MOST_GROWTH) * 1.1
     assert service.serve(Phase(20_000, LEAKS_CYCLES)).rss <= leaky.rss * (1 + GROWTH)
+
+
+def test_looks_are_further_apart_while_nothing_grows() -> None:
+    service = SimulatedService(_pycore.Core, live=100_000)
+    look, times_ns = service.auto.look, []
+
+    def seen(rss: int) -> bool:
+        times_ns.append(service.time_ns)
+        return look(rss)
+
+    service.auto.look = seen  # type: ignore[assignment]
+    apart_ns = []
+    for kept in (0, 2_000):  # 300 kB per request
+        service.serve(Phase(50, Request(kept=kept)))
+        times_ns.clear()
+        service.serve(Phase(500, Request(kept=kept)))
+        apart_ns.append(statistics.median(b - a for a, b in pairwise(times_ns)))
+    assert 400 * MS <= apart_ns[0] < 500 * MS
+    assert 100 * MS <= apart_ns[1] < 200 * MS
 
 
 def test_a_full_collection_begins_at_a_boundary_of_its_own() -> None:

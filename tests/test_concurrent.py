@@ -19,6 +19,7 @@ from concurrent_collections import concurrent_only, fallback_only
 from processes import wait_until
 
 import gcctl
+from gcctl.concurrent import concurrent
 from gcctl.prospects import Prospects
 
 
@@ -344,6 +345,27 @@ class TestRepeatedFailures:
         handle = gcctl.collect_concurrently()
         handle.finish()
         assert handle.outcome == "collected"
+
+
+@concurrent_only
+def test_what_was_prepared_is_not_found_out_again_for_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found_out: list[None] = []
+
+    def doubt(*expected: object) -> str:
+        found_out.append(None)
+        return "it was not to be"
+
+    monkeypatch.setattr("gcctl.prospects.Prospects.doubt", doubt)
+    concurrent.prepare()
+    for times in (1, 2):  # what was prepared is for one collection
+        assert gcctl.collect_concurrently().outcome == "fallback: it was not to be"
+        assert len(found_out) == times
+    monkeypatch.setattr("gcctl.concurrent.PREPARED_NS", 0)
+    concurrent.prepare()
+    gcctl.collect_concurrently()
+    assert len(found_out) == 4
 
 
 @concurrent_only

@@ -385,5 +385,8 @@ class _Heap:
     def stop(self) -> int:
         return self._service.stop_the_world()
 
+    def prepare_full(self) -> None:
+        pass
+
     def begin_full(self) -> FullCollection:
         return self._service.begin_full()
