@@ -12,7 +12,7 @@ from importlib.util import find_spec, module_from_spec
 
 def main() -> int:
     """As `gcctl.cli.main`, with the process's own arguments."""
-    if sys.argv[1:2] == ["run"]:
+    if sys.argv[1:2] == ["run"] and "gcctl" not in sys.modules:
         spec = find_spec("gcctl")
         if spec is None:
             raise ModuleNotFoundError("gcctl is no longer installed", name="gcctl")

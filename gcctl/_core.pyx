@@ -209,7 +209,7 @@ cdef class Core:
 
     def look_after(self, int intervals):
         if self.active and self.look_interval_ns >= 0:
-            self.look_at = self._now() + intervals * self.look_interval_ns
+            self.look_at = self._now() + intervals * self.look_interval_ns if intervals else 0
 
     def snapshot(self):
         # Copied first: making the tuples may itself set off a collection, which would be recorded.

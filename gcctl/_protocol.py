@@ -236,7 +236,7 @@ class Core(Protocol):
         """Tell ("attend") at every boundary, or not any more."""
 
     def look_after(self, intervals: int) -> None:
-        """In a look: the next one comes after so many of `look_interval_ns`, instead of one."""
+        """The next look comes after so many of `look_interval_ns`; 0: at the next boundary."""
 
     def snapshot(self) -> Snapshot: ...
 

@@ -168,7 +168,8 @@ class Core:
 
     def look_after(self, intervals: int) -> None:
         if self._active and self._look_interval_ns >= 0:
-            self._look_at = self._now() + intervals * self._look_interval_ns
+            later = self._now() + intervals * self._look_interval_ns
+            self._look_at = later if intervals else 0
 
     def snapshot(self) -> Snapshot:
         # One that is being recorded is in some of the counters only: then look again. Not for ever:

@@ -158,6 +158,7 @@ class Adaptive:
         if loop is None or not loop.is_running() or _has_threads():
             return self.idle()
         if self._asked_loop:  # a request keeps it busy: automatic GC is to see to that
+            self.heap.look_after(0)
             self._adjust_thresholds(self._auto.safety_net.thresholds_at_idle())
             return INTERVAL_SECONDS
         if self._answers:

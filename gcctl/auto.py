@@ -5,8 +5,7 @@ collection of generation 2 has left alive are *tenured* (`gc.freeze()`), so that
 true full one goes through them again. Four rules:
 
 1. Young. Generation 0 is collected after a request when enough was allocated since (the core's
-   business), and at every look that follows none: the count is net, so objects that die hide new
-   ones.
+   business), and at every look: the count is net, so objects that die hide new ones.
 2. Middle and recent. Generation 1, and generation 2 with what came into it since it was tenured
    last, are collected when their predicted pause fits into a quarter of the GC budget, or before it
    would exceed a quarter of `max_pause`. What is predicted is the time that the collections took
@@ -50,6 +49,9 @@ YOUNG_AFTER: Final = 5_000
 CALM_BYTES: Final = 2**18
 """Growth of the resident set from one look to the next that is none."""
 
+CALM_BOUNDARIES: Final = 50
+"""From one look to the next: with more, what a look costs is little for each."""
+
 MOST_INTERVALS: Final = 4
 """Between two looks while nothing grows, of `check_interval`."""
 
@@ -62,7 +64,8 @@ class Heap(WholeHeap, Protocol):
     def boundaries(self) -> int: ...
 
     def look_after(self, intervals: int) -> None:
-        """At a look at a boundary: so many intervals until the next one, where that is possible."""
+        """So many intervals until the next look at a boundary, where that is possible; 0: at the
+        next one."""
 
     @property
     def concurrent(self) -> bool:
@@ -150,6 +153,7 @@ class Auto:
         self.safety_net.clear(now, rss)
         self._looking = False
         self._rss = rss  # at the last look at a boundary
+        self._boundaries = 0  # up to that
         self._intervals = 1  # from there to the next one
         self._was_running = False  # a full collection, at the end of the last look
         self._tenured = 0
@@ -194,12 +198,11 @@ class Auto:
         full.note_rss(rss)
         grown = net.has_grown(rss)
         collected_since = self._take_in()
-        running = full.run()
+        running, waited = full.run(), full.waits
         # What was young garbage is no reason, and the resident set is not known without it yet.
-        if full.waits and not running and not (grown and marks) and self._begin_full():
+        if waited and not running and not (grown and marks) and self._begin_full():
             self._was_running = full.run()
-            if boundary:
-                self._pace(rss, calm=False)
+            self._pace(rss, boundary, calm=False)
             return True
         if boundary or (idle and not collected_since) or grown:
             collected = self._heap.collect(YOUNG)
@@ -218,11 +221,12 @@ class Auto:
             self._heap.stop()
             running = full.run()
         waits = not running and self._may_need_full() and full.is_wanted()
-        if boundary:
-            self._pace(rss, calm=not (running or waits))
+        self._pace(rss, boundary, calm=not (running or waits))
         if not marks:
             return bool(running or waits or (self._may_need_full() and full.growth()))
-        if self._is_due(OLD, self._recent, idle) and self._collect_recent(running, idle):
+        if waits and not waited:
+            pass  # it goes through all that, most likely at the next look
+        elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running, idle):
             pass  # and no other at the same boundary
         elif self._is_due(MIDDLE, self._middle, idle):
             self._collect_middle(running, idle)
@@ -231,17 +235,33 @@ class Auto:
         owed = self._middle.owed_ns or self._recent.owed_ns or full.growth()
         return bool(running or waits or owed or in_flight)
 
-    def _pace(self, rss: int, *, calm: bool) -> None:
-        """Looks are further apart while nothing grows: most of what one costs is not collecting."""
-        calm = calm and rss - self._rss <= CALM_BYTES
-        self._rss = rss
-        self._intervals = min(self._intervals * 2, MOST_INTERVALS) if calm else 1
+    def _pace(self, rss: int, boundary: bool, *, calm: bool) -> None:
+        """Looks are further apart in a small service while nothing grows: most of what one costs
+        there is not collecting. The first boundary after some time without is one."""
+        if not boundary:
+            self._intervals = 0
+            self._heap.look_after(0)
+            return
+        boundaries = self._heap.boundaries()
+        owed_ns = max(self._middle.predicted_ns, self._recent.predicted_ns - self._recent.kept_ns)
+        calm = (
+            calm
+            and rss - self._rss <= CALM_BYTES
+            and boundaries - self._boundaries <= CALM_BOUNDARIES
+            and owed_ns * 2 < self._max_pause_ns // PART  # else it could be too much by then
+        )
+        self._rss, self._boundaries = rss, boundaries
+        self._intervals = min(max(self._intervals * 2, 1), MOST_INTERVALS) if calm else 1
         self._heap.look_after(self._intervals)
 
     def _begin_full(self) -> bool:
         """The one that was found to be wanted at the last look, if its moment has come."""
         why = self._full.due() if self._may_need_full() else ""
-        if not why or not self._full.begin():
+        if not why:
+            return False
+        if not self._heap.concurrent:  # the same stop; and what is young says nothing of the rest
+            self._heap.collect(YOUNG)
+        if not self._full.begin():
             return False
         self._seen = self._heap.tallies()
         self._decide(None, f"began a full collection: {why}")
@@ -364,7 +384,7 @@ class Auto:
     def _is_left_out(self, generation: int, debt: Debt, running: bool, idle: bool) -> bool:
         """Tenure what is there as it is, rather than go through it, where that is better."""
         why = ""
-        # At a boundary there was a young collection right before, which is part of the same stop.
+        # At a boundary there was a young collection right before, as a part of the same stop.
         longest_ns = self._max_pause_ns if idle else self._max_pause_ns // 2
         if running:
             why = "while a full collection runs"
@@ -377,7 +397,7 @@ class Auto:
         if self._leave_out(generation, debt, why):
             return True
         # Then it is for the full collection, where that does not stop the process either.
-        too_long = debt.predicted_ns > self._max_pause_ns
+        too_long = debt.predicted_ns > longest_ns
         return generation == OLD and too_long and self._heap.concurrent
 
     def _leave_out(self, generation: int, debt: Debt, why: str) -> bool:

@@ -202,7 +202,7 @@ class FullCollections:
 
     def due(self) -> str:
         """Why the one that waits is to begin now; "": it is not."""
-        why = self.wanted()
+        why = self.wanted() if self.waits else ""
         now = self._heap.now()
         if not why or (now < self._quiet_by_ns and self._heap.in_flight()):
             return ""

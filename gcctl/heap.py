@@ -75,7 +75,7 @@ class ProcessHeap:
         return self._core.collect(generation, SCHEDULED)
 
     def look_after(self, intervals: int) -> None:
-        if self._patient:
+        if self._patient or not intervals:
             self._core.look_after(intervals)
 
     @property

@@ -159,6 +159,16 @@ def test_looks_are_further_apart_while_nothing_grows() -> None:
     assert 100 * MS <= apart_ns[1] < 200 * MS
 
 
+def test_what_comes_after_some_time_without_requests_is_not_left_when_no_more_come() -> None:
+    service = SimulatedService(_pycore.Core, live=100_000, deputy=True)
+    service.serve(Phase(500, Request()))  # looks are far apart
+    service.serve(Phase(1, Request(every_ns=320 * MS)))
+    service.serve(Phase(1, Request(cyclic=4_000)))
+    assert sum(service.garbage) > 0
+    service.serve(Phase(1, Request(every_ns=600 * NS, cyclic=0)))
+    assert sum(service.garbage) == 0
+
+
 def test_a_full_collection_begins_at_a_boundary_of_its_own() -> None:
     service = SimulatedService(_pycore.Core, live=300_000)
     begin, idle_ns = service.begin_full, []

@@ -33,7 +33,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("gcctl", "csrc"):
         ignore = shutil.ignore_patterns("*.so", "__pycache__", "_*.c")
         shutil.copytree(ROOT / name, tree / name, ignore=ignore)
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+    for name in (
+        "_gcctl_cli.py",
+        "_gcctl_pytest.py",
+        "setup.py",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    ):
         shutil.copy(ROOT / name, tree)
     return tree
 

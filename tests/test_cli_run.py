@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -830,3 +831,11 @@ def test_a_configuration_is_read_once(tmp_path: Path) -> None:
     shell = """printf '[gcctl]\\npolicy = "conservative"\\n' |
         exec "$0" -m gcctl run --config /dev/fd/0 program.py"""
     assert run(["sh", "-c", shell, sys.executable], tmp_path).stdout == "conservative\n"
+
+
+@posix
+def test_the_installed_command_becomes_the_program(tmp_path: Path) -> None:
+    command = os.path.join(sysconfig.get_path("scripts"), "gcctl")
+    (tmp_path / "program.py").write_text("import gcctl; print(gcctl.stats().policy)")
+    done = run([command, "run", "--policy", "production", "program.py"], tmp_path)
+    assert outcome(done) == (0, "production\n", "")

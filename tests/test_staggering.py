@@ -395,7 +395,7 @@ while len(fulls) < wanted:
             if event.generation == 2
         ]
     # The child runs only when nobody else wants to, and these are more than there are processors.
-    time.sleep(0.01 if concurrent.running is not None else 0.0002)
+    time.sleep(0.002 if concurrent.running is not None else 0.0002)
 print(json.dumps([fulls, turn.went_ahead]), flush=True)
 sys.stdin.read()
 """

@@ -129,6 +129,7 @@ class SimulatedService(FakeGC):
         self.voids = False
         """Whether full collections come to nothing."""
         self._deputy = deputy
+        self._stands_by = False
         self._tenures = tenures
         self._cohorts: list[list[Cohort]] = [[], [], [], []]
         self._deaths: dict[int, list[Cohort]] = defaultdict(list)
@@ -202,13 +203,11 @@ class SimulatedService(FakeGC):
     def _wait(self, ns: int) -> None:
         """For the next request."""
         ends_ns = self.time_ns + ns
-        while self._deputy and self.time_ns + DEPUTY_NS < ends_ns:
+        while self._stands_by and self.time_ns + DEPUTY_NS < ends_ns:
             self.time_ns += DEPUTY_NS
             self._end_full()
-            owed = self.auto.look(self.rss, boundary=False)
+            self._stands_by = self.auto.look(self.rss, boundary=False)
             self._note_middle()
-            if not owed:
-                break
         self.time_ns = max(self.time_ns, ends_ns)
 
     def _note_middle(self) -> None:
@@ -225,6 +224,7 @@ class SimulatedService(FakeGC):
     def _notify(self, kind: str, event: object) -> None:
         if kind == "look":
             self.auto.look(self.rss)
+            self._stands_by = self._deputy
 
     def collect_and_promote(self, generation: int) -> int:
         places = range(generation + 1)
