@@ -180,7 +180,7 @@ class SimulatedService(FakeGC):
         measured = self.measured
         measured.requests += 1
         self._served += 1
-        self._wait(request.every_ns)
+        self.wait(request.every_ns)
         with self.core.request():
             self.allocated += request.cyclic + request.kept
             self.garbage[YOUNG] += request.cyclic
@@ -200,8 +200,8 @@ class SimulatedService(FakeGC):
         waited = self.time_ns - self._middle_empty_ns
         measured.middle_since_ns = max(measured.middle_since_ns, waited)
 
-    def _wait(self, ns: int) -> None:
-        """For the next request."""
+    def wait(self, ns: int) -> None:
+        """For the next request, or for none."""
         ends_ns = self.time_ns + ns
         while self._stands_by and self.time_ns + DEPUTY_NS < ends_ns:
             self.time_ns += DEPUTY_NS
