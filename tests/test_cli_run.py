@@ -836,6 +836,8 @@ def test_a_configuration_is_read_once(tmp_path: Path) -> None:
 @posix
 def test_the_installed_command_becomes_the_program(tmp_path: Path) -> None:
     command = os.path.join(sysconfig.get_path("scripts"), "gcctl")
+    if not os.path.exists(command):
+        pytest.skip(f"gcctl was installed somewhere else than in {command}")
     (tmp_path / "program.py").write_text("import gcctl; print(gcctl.stats().policy)")
     done = run([command, "run", "--policy", "production", "program.py"], tmp_path)
     assert outcome(done) == (0, "production\n", "")
