@@ -200,7 +200,7 @@ class Auto:
         collected_since = self._take_in()
         running, waited = full.run(), full.waits
         # What was young garbage is no reason, and the resident set is not known without it yet.
-        if waited and not running and not (grown and marks) and self._begin_full():
+        if not running and not (grown and marks) and self._begin_full():
             self._was_running = full.run()
             self._pace(rss, boundary, calm=False)
             return True
@@ -256,7 +256,7 @@ class Auto:
 
     def _begin_full(self) -> bool:
         """The one that was found to be wanted at the last look, if its moment has come."""
-        why = self._full.due() if self._may_need_full() else ""
+        why = self._full.due()
         if not why:
             return False
         if not self._heap.concurrent:  # the same stop; and what is young says nothing of the rest
@@ -385,10 +385,10 @@ class Auto:
         """Tenure what is there as it is, rather than go through it, where that is better."""
         why = ""
         # At a boundary there was a young collection right before, as a part of the same stop.
-        longest_ns = self._max_pause_ns if idle else self._max_pause_ns // 2
+        too_long = debt.predicted_ns > (self._max_pause_ns if idle else self._max_pause_ns // 2)
         if running:
             why = "while a full collection runs"
-        elif debt.predicted_ns > longest_ns:
+        elif too_long:
             why = f"predicted {duration(debt.predicted_ns)}"
         elif debt.to_leave_out and not idle:
             why = IN_VAIN
@@ -397,7 +397,6 @@ class Auto:
         if self._leave_out(generation, debt, why):
             return True
         # Then it is for the full collection, where that does not stop the process either.
-        too_long = debt.predicted_ns > longest_ns
         return generation == OLD and too_long and self._heap.concurrent
 
     def _leave_out(self, generation: int, debt: Debt, why: str) -> bool:
