@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import gcctl
@@ -43,9 +42,15 @@ def allocator() -> tuple[int | None, ...]:
 def state_of(process: int) -> str:
     """R, S, T, Z ... as in `ps`; "" when it is gone."""
     try:
-        return _fields(Path(f"/proc/{process}/stat").read_text())[0]
+        return _fields(_text_of(f"/proc/{process}/stat"))[0]
     except OSError:
         return ""
+
+
+def _text_of(path: str) -> str:
+    # A pathlib.Path of 3.12 keeps its parts for ever (interned): a process id each time is a leak.
+    with open(path) as file:
+        return file.read()
 
 
 def _fields(stat: str) -> list[str]:
@@ -57,7 +62,7 @@ def children() -> set[int]:
     found: set[int] = set()
     for task in os.listdir("/proc/self/task"):
         with suppress(OSError):
-            found.update(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
+            found.update(map(int, _text_of(f"/proc/self/task/{task}/children").split()))
     return found
 
 
