@@ -19,12 +19,13 @@ from typing import Any, NoReturn
 
 from gcctl.cli._boot import ORDER_VARIABLE
 from gcctl.cli._python import PACKAGE_PARENT, honouring_pythonpath, interpreter_options
-from gcctl.policy import PRESETS
 
 BOOT_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_boot")
+PRESETS = "auto, instagram, production, conservative, off"
+"""As `gcctl.policy` has them (a test compares): to import that takes as long as all else here."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 VALUE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "--policy": {"help": f"the preset: {', '.join(PRESETS)} (default: the configuration's)"},
+    "--policy": {"help": f"the preset: {PRESETS} (default: the configuration's)"},
     "--config": {
         "metavar": "FILE",
         "help": "a TOML file with a table [gcctl], or a pyproject.toml with [tool.gcctl]",
