@@ -7,6 +7,8 @@ import gc
 import importlib.util
 import os
 import signal
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -102,7 +104,16 @@ def interpreter_as_found() -> Iterator[None]:
             ]
     assert left == (enabled, thresholds, debug), "the test left GC settings behind"
     assert not any(ours), "the test left a gc callback behind"
-    wait_until(lambda: _thread._count() <= threads, "the test left a thread behind")
+    wait_until(lambda: _thread._count() <= threads, threads_left_behind)
+
+
+def threads_left_behind() -> str:
+    stacks = "".join(
+        f"\n{thread}:\n{''.join(traceback.format_stack(frame))}"
+        for thread, frame in sys._current_frames().items()
+        if thread != _thread.get_ident()
+    )
+    return f"the test left a thread behind; {_thread._count() + 1} are there:{stacks}"
 
 
 @pytest.fixture

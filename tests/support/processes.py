@@ -52,8 +52,11 @@ def run_program(source: str, directory: Path, *, status: int = 0) -> str:
     return done.stdout
 
 
-def wait_until(condition: Callable[[], object], what: str = "it did not come true") -> None:
+def wait_until(
+    condition: Callable[[], object], what: str | Callable[[], str] = "it did not come true"
+) -> None:
+    """`what` to say when it never does; one that is called looks at that moment."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
         time.sleep(0.001)
