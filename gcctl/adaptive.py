@@ -96,13 +96,10 @@ class Adaptive:
         """In the gc callback of a collection of somebody else, most likely automatic."""
         if self._ended or not self._auto.concerns(event):
             return
-        rss = self._rss()
-        if event.generation and not self._core.boundaries():
-            young, middle, _ = self._core.tallies()
-            paused_ns = young.pause_total_ns + middle.pause_total_ns
-            self._auto.safety_net.note_time(self._core.now(), paused_ns, rss)
-            self._adjust_thresholds(self._auto.safety_net.thresholds_without_requests())
-        if self._auto.automatic(event, rss, asked_for=self._asked_for):
+        is_to_stand_by = self._auto.automatic(event, self._rss(), asked_for=self._asked_for)
+        if not self._core.boundaries():
+            self._adjust_thresholds(self._without_requests())
+        if is_to_stand_by:
             self.stand_by()
 
     def before_fork(self) -> None:
@@ -134,6 +131,10 @@ class Adaptive:
         self._watch.expect_change()
         if self._watch.frozen_by_others:
             self.heap.tenured.share()
+
+    def _without_requests(self) -> tuple[int, int, int]:
+        full_runs = self.heap.full_runs()
+        return self._auto.safety_net.thresholds_without_requests(full_runs=full_runs)
 
     def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
@@ -187,9 +188,12 @@ class Adaptive:
         if concurrent.running is not None:
             concurrent.attend()
         owed = self._auto.look(self._rss(), boundary=False)
+        marks = self._core.boundaries() > 0
+        if not marks:
+            self._adjust_thresholds(self._without_requests())
         if concurrent.running is not None:
             return STEP_SECONDS
-        if not self._core.boundaries():  # automatic GC does it all
+        if not marks:  # automatic GC does it all
             return INTERVAL_SECONDS if owed else None
         net = self._auto.safety_net
         if net.is_stretched(self._core.now()):

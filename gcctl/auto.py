@@ -156,6 +156,9 @@ class Auto:
         self._boundaries = 0  # up to that
         self._intervals = 1  # from there to the next one
         self._was_running = False  # a full collection, at the end of the last look
+        # In a program without requests: what the last collection of older objects went through,
+        # as far as is known. What does not is better not tenured.
+        self._mostly_lives = False
         self._tenured = 0
         self._decisions: dict[int | None, Decision] = {}
 
@@ -215,8 +218,10 @@ class Auto:
             net.relax()
         running = full.run()
         if self._was_running and not running:
+            self._mostly_lives = not full.found_most
             # Its sweep has brought objects into generation 1 that no debt knows of.
-            self._tenure_all()
+            if marks or self._mostly_lives:
+                self._tenure_all()
         if running and full.is_outgrown():  # its child gets no turn, say
             self._heap.stop()
             running = full.run()
@@ -286,8 +291,13 @@ class Auto:
         generation 2 when going through it would take too long. In a program that marks no requests
         automatic GC goes through it, unless there is next to no garbage, and when that took too
         long, what it left is tenured. What has come into generation 1 is tenured there before it is
-        gone through, after a pass that found next to nothing.
+        gone through, after a pass that found next to nothing. The thresholds that such a program is
+        to have may be others after it.
         """
+        if event.generation > YOUNG and not self._heap.boundaries():
+            young, middle, _ = self._heap.tallies()
+            paused_ns = young.pause_total_ns + middle.pause_total_ns
+            self.safety_net.note_time(self._heap.now(), paused_ns, rss)
         if self._looking:  # the next look takes it in
             return False
         self._looking = True
@@ -315,10 +325,16 @@ class Auto:
         longest_ns = self._max_pause_ns // PART
         if self._heap.boundaries():
             return self._recent.predicted_ns >= longest_ns
-        if event.generation == MIDDLE:
-            in_vain = was_in_vain(event.pause_ns, event.collected)
-            return in_vain and self._recent.predicted_ns >= longest_ns
-        return event.generation == OLD and event.pause_ns - event.collected * FREE_NS >= longest_ns
+        freeing_ns = event.collected * FREE_NS
+        if event.generation == OLD:
+            self._mostly_lives = event.pause_ns >= freeing_ns * 3
+        # To stop the world for its garbage later takes longer than all that is left out until then.
+        if not self._mostly_lives or not self._heap.concurrent:
+            return False
+        if event.generation == OLD:
+            return event.pause_ns - freeing_ns >= longest_ns
+        in_vain = was_in_vain(event.pause_ns, event.collected)
+        return event.generation == MIDDLE and in_vain and self._recent.predicted_ns >= longest_ns
 
     def _take_in(self) -> bool:
         """What was collected since. True when anything was."""

@@ -115,6 +115,9 @@ class FullCollections:
         self.back_off = 0
         """How many in a row found next to nothing."""
         self.begun = 0
+        self._grown_begun = 0  # objects, when the one that runs was begun
+        self.found_most = False
+        """Whether at least half of what had come since the one before the last was dead in that."""
 
     @property
     def predicted_ns(self) -> int:
@@ -217,7 +220,7 @@ class FullCollections:
             return False
         self._quiet_by_ns = 0
         self._promoted = False
-        self._rss_begun = self._rss
+        self._rss_begun, self._grown_begun = self._rss, self.grown_objects
         self.begun += 1
         self._full = full
         self.run()
@@ -236,6 +239,7 @@ class FullCollections:
         self._rss_left = self._rss
         self._objects_left = tracked - run.objects_collected
         self._net_left = self._net_objects()
+        self.found_most = run.objects_collected * 2 >= self._grown_begun
         if run.objects_collected > tracked * WORTH_WHILE:
             self.growth_wanted, self.back_off = GROWTH, 0
         else:

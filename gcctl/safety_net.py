@@ -67,10 +67,14 @@ class SafetyNet:
         young, middle, old = self.thresholds()
         return min(young, max(self._own[0], FEWEST_YOUNG)), middle, old
 
-    def thresholds_without_requests(self) -> tuple[int, int, int]:
-        """In one that does not: automatic GC does it all there, its own way."""
+    def thresholds_without_requests(self, *, full_runs: bool = False) -> tuple[int, int, int]:
+        """In one that does not: automatic GC does it all there, its own way. As many objects as
+        before come between two collections of generation 2; none comes while a concurrent full
+        collection runs, which it would make void."""
         young, middle, old = self._own
-        return self._young, max(middle * young // self._young, min(middle, 5)), old
+        fewer = max(middle * young // self._young, min(middle, 5))
+        as_before = old * young * middle // (self._young * fewer)
+        return self._young, fewer, NEVER_BY_ITSELF if full_runs else as_before
 
     def note_time(self, now_ns: int, paused_ns: int, rss: int) -> None:
         """The time now, and what collections of young objects have taken of it since the start.

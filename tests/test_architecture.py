@@ -111,7 +111,8 @@ def test_the_command_that_becomes_another_process_imports_little() -> None:
 import os, sys, _gcctl_cli
 sys.argv = ["gcctl", "run", "program.py"]
 def exec(*how):
-    print(sorted(name for name in sys.modules if name.startswith("gcctl")), "inspect" in sys.modules)
+    ours = sorted(name for name in sys.modules if name.startswith("gcctl"))
+    print(ours, "inspect" in sys.modules)
 os.execve = exec
 _gcctl_cli.main()
 """

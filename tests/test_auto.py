@@ -24,9 +24,11 @@ import gcctl
 from gcctl import auto, full_collections
 from gcctl._impl import core
 from gcctl.collectors import COLLECTOR
+from gcctl.concurrent import concurrent
 from gcctl.tenure import OF_THE_INTERPRETER
 
 NOT_TENURED = pytest.mark.skipif(COLLECTOR == "free-threaded", reason="nothing is tenured there")
+CONCURRENT = pytest.mark.skipif(bool(concurrent.missing), reason="full collections stop the world")
 OFTEN: dict[str, Any] = {"check_interval": "1ms", "gc_budget": 1.0}
 
 
@@ -256,14 +258,15 @@ class TestWithoutBoundaries:
         """
         assert run_program(source, tmp_path) == "[False, True]\n"
 
+    @CONCURRENT
     def test_an_event_loop_that_marks_no_requests_has_full_collections(
         self, tmp_path: Path
     ) -> None:
         source = """
-        import asyncio, collections, gcctl, time
+        import asyncio, gcctl, time
 
         gcctl.install(max_pause="1ms")
-        queue = collections.deque(maxlen=30_000)
+        kept = []
 
         async def work():
             end = time.monotonic() + 20
@@ -271,7 +274,7 @@ class TestWithoutBoundaries:
                 for _ in range(2_000):
                     node = [[]]
                     node.append(node)
-                    queue.append(node)
+                    kept.append(node)
                 await asyncio.sleep(0.001)
 
         asyncio.run(work())
@@ -385,7 +388,7 @@ class TestWithoutBoundaries:
         # As many as automatic GC would leave under the threshold of 10,000 objects are 3 GB.
         assert int(run_program(source, tmp_path)) < 1_500_000
 
-    @NOT_TENURED
+    @CONCURRENT
     def test_what_automatic_gc_leaves_in_generation_2_is_tenured(self) -> None:
         program = """
 import gc, gcctl
@@ -403,7 +406,27 @@ print(gc.get_freeze_count())
         )
         assert done.stdout == "auto\nTrue True\n0\n"
 
-    @NOT_TENURED
+    @pytest.mark.parametrize("full_collection", ["stop", "concurrent"])
+    def test_what_does_not_live_is_left_to_automatic_gc(
+        self, tmp_path: Path, full_collection: str
+    ) -> None:
+        """So is everything where full collections stop the world."""
+        source = f"""
+        import gcctl
+
+        gcctl.install(max_pause="1ms", full_collection="{full_collection}")
+        before = gcctl.stats().auto.tenured
+        kept = [[] for _ in range({500_000 if full_collection == "stop" else 0})]
+        for _ in range(20):
+            batch = [[] for _ in range(100_000)]
+            for node in batch:
+                node.append(batch)
+        auto = gcctl.stats().auto
+        print(auto.tenured - before, auto.full_collections)
+        """
+        assert run_program(source, tmp_path) == "0 0\n"
+
+    @CONCURRENT
     def test_automatic_gc_is_kept_from_going_through_what_lives_on(self, tmp_path: Path) -> None:
         source = """
         import gc, gcctl

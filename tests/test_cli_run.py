@@ -20,6 +20,7 @@ from processes import PATIENCE_SECONDS, wait_until
 
 from gcctl.cli._python import honouring_pythonpath, interpreter_options
 from gcctl.concurrent import concurrent
+from gcctl.policy import PRESETS
 
 GCCTL = [sys.executable, "-m", "gcctl"]
 RUN = [*GCCTL, "run"]
@@ -812,7 +813,7 @@ def test_version_and_help(tmp_path: Path) -> None:
     assert version.stdout.startswith("gcctl ")
     assert run(GCCTL, tmp_path).returncode == 2
     assert "--report" in run([*RUN, "--help"], tmp_path).stdout
-    presets = "the preset: " + ", ".join(gcctl.policy.PRESETS)
+    presets = "the preset: " + ", ".join(PRESETS)
     assert presets in " ".join(run([*RUN, "-h"], tmp_path).stdout.split())
 
 

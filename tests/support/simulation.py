@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from fake_gc import FakeGC
 
-from gcctl._protocol import REASONS, Core, Orders, Tally
+from gcctl._protocol import REASONS, Core, Event, Orders, Tally
 from gcctl.auto import YOUNG_AFTER, Auto
 from gcctl.concurrent_run import ConcurrentRun
+from gcctl.safety_net import CPYTHONS_OWN
 
 NS = 10**9
 MS = 10**6
@@ -35,6 +36,8 @@ CHILD_NS = 150
 FORK_NS_PER_MIB = 20_000
 DEPUTY_NS = 100 * MS
 """Between two looks of the thread that acts while no request ends."""
+PIECE = 500
+"""Objects that a program makes between two moments at which automatic GC may collect."""
 
 
 @dataclass(frozen=True)
@@ -137,18 +140,23 @@ class SimulatedService(FakeGC):
         self._middle_empty_ns = 0
         self._served = 0
         self._grow()
+        self._start(core_class, max_pause_ns, budget)
+        if busy:
+            self.core.request().__enter__()
+
+    def _start(self, core_class: type[Core], max_pause_ns: int, budget: float) -> None:
         self.core = core_class(
             collect=self.collect_and_promote,
             clock=self.clock,
             count=self.count,
             callbacks=self.callbacks,
         )
-        orders = Orders(young_after=YOUNG_AFTER, look_interval_ns=100 * MS)
+        orders = Orders(
+            young_after=YOUNG_AFTER, look_interval_ns=100 * MS, external=True, tell_external=True
+        )
         self.core.start(orders, self._notify)
-        self.auto = Auto(_Heap(self), max_pause_ns, budget, (2_000, 10, 10), self.rss)
+        self.auto = Auto(_Heap(self), max_pause_ns, budget, CPYTHONS_OWN, self.rss)
         self.auto.begin(self.rss)
-        if busy:
-            self.core.request().__enter__()
 
     def serve(self, *phases: Phase) -> Measured:
         """Serve them, and return what this serving has come to."""
@@ -181,18 +189,7 @@ class SimulatedService(FakeGC):
         measured.requests += 1
         self._served += 1
         self.wait(request.every_ns)
-        with self.core.request():
-            self.allocated += request.cyclic + request.kept
-            self.garbage[YOUNG] += request.cyclic
-            if request.kept:
-                cohort = Cohort(request.kept, request.die_cyclic)
-                self.live[YOUNG] += request.kept
-                self._cohorts[YOUNG].append(cohort)
-                if request.lives:
-                    self._deaths[self._served + request.lives].append(cohort)
-            for cohort in self._deaths.pop(self._served, ()):
-                self._die(cohort)
-            self._grow()
+        self._act(request)
         self._end_full()
         garbage = sum(self.garbage) * OBJECT_BYTES
         measured.most_garbage_bytes = max(measured.most_garbage_bytes, garbage)
@@ -200,15 +197,38 @@ class SimulatedService(FakeGC):
         waited = self.time_ns - self._middle_empty_ns
         measured.middle_since_ns = max(measured.middle_since_ns, waited)
 
+    def _act(self, request: Request) -> None:
+        with self.core.request():
+            self._make(request, request.cyclic, request.kept)
+            self._end_lives()
+
+    def _make(self, request: Request, cyclic: int, kept: int) -> None:
+        self.allocated += cyclic + kept
+        self.garbage[YOUNG] += cyclic
+        if kept:
+            cohort = Cohort(kept, request.die_cyclic)
+            self.live[YOUNG] += kept
+            self._cohorts[YOUNG].append(cohort)
+            if request.lives:
+                self._deaths[self._served + request.lives].append(cohort)
+        self._grow()
+
+    def _end_lives(self) -> None:
+        for cohort in self._deaths.pop(self._served, ()):
+            self._die(cohort)
+
     def wait(self, ns: int) -> None:
         """For the next request, or for none."""
         ends_ns = self.time_ns + ns
         while self._stands_by and self.time_ns + DEPUTY_NS < ends_ns:
             self.time_ns += DEPUTY_NS
-            self._end_full()
-            self._stands_by = self.auto.look(self.rss, boundary=False)
-            self._note_middle()
+            self._look_as_deputy()
         self.time_ns = max(self.time_ns, ends_ns)
+
+    def _look_as_deputy(self) -> None:
+        self._end_full()
+        self._stands_by = self.auto.look(self.rss, boundary=False)
+        self._note_middle()
 
     def _note_middle(self) -> None:
         if not self.live[MIDDLE] + self.garbage[MIDDLE]:
@@ -221,7 +241,7 @@ class SimulatedService(FakeGC):
         self.allocated = max(self.allocated - (cohort.objects - cyclic), 0)
         cohort.objects = 0
 
-    def _notify(self, kind: str, event: object) -> None:
+    def _notify(self, kind: str, event: Event | None) -> None:
         if kind == "look":
             self.auto.look(self.rss)
             self._stands_by = self._deputy
@@ -232,9 +252,9 @@ class SimulatedService(FakeGC):
         self.collected = sum(self.garbage[place] for place in places)
         self.pause_ns = 1000 + visited * VISIT_NS + self.collected * FREE_NS
         self._note_pause(generation, self.pause_ns)
-        self.collect(generation)
-        self._promote(generation, min(generation + 1, RECENT))
-        return self.collected
+        # Before its callbacks are called once more.
+        self.during.append(lambda: self._promote(generation, min(generation + 1, RECENT)))
+        return self.collect(generation)
 
     def _note_pause(self, generation: int, pause_ns: int) -> None:
         measured = self.measured
@@ -328,6 +348,82 @@ class SimulatedService(FakeGC):
     def _sweep(self, full: FullCollection) -> int:
         self.time_ns += full.measured.sweep_total_ns
         return full.measured.objects_collected
+
+
+class SimulatedProgram(SimulatedService):
+    """One that marks no requests: those of a phase are parts of its work. Automatic GC collects, by
+    CPython's rules, with the thresholds that the policy wants."""
+
+    def __init__(
+        self, core_class: type[Core], *, live: int, concurrent: bool = True, alone: bool = False
+    ) -> None:
+        """`alone`: CPython's automatic GC, and no policy."""
+        self._counts = [0, 0, 0]  # collections of the generation below; the first is not used
+        self._long_lived = live
+        self._long_lived_pending = 0
+        self._alone = alone
+        self._looks_at_ns = 0  # its deputy, if it stands by
+        super().__init__(core_class, live=live, concurrent=concurrent, deputy=not alone)
+
+    def _start(self, core_class: type[Core], max_pause_ns: int, budget: float) -> None:
+        if not self._alone:
+            super()._start(core_class, max_pause_ns, budget)
+
+    @property
+    def thresholds(self) -> tuple[int, int, int]:
+        if self._alone:
+            return CPYTHONS_OWN
+        return self.auto.safety_net.thresholds_without_requests(full_runs=self.full_runs)
+
+    def wait(self, ns: int) -> None:
+        """For the next part of its work, with its deputy looking every now and then."""
+        ends_ns = self.time_ns + ns
+        while self._stands_by and self._looks_at_ns <= ends_ns:
+            self.time_ns = max(self.time_ns, self._looks_at_ns)
+            self._look_as_deputy()
+            self._looks_at_ns = self.time_ns + DEPUTY_NS
+        self.time_ns = max(self.time_ns, ends_ns)
+
+    def _act(self, request: Request) -> None:
+        pieces = (request.cyclic + request.kept) // PIECE + 1
+        for piece in range(pieces):
+            cyclic, kept = (
+                total * (piece + 1) // pieces - total * piece // pieces
+                for total in (request.cyclic, request.kept)
+            )
+            self._make(request, cyclic, kept)
+            self._collect_automatically()
+        self._end_lives()
+
+    def _collect_automatically(self) -> None:
+        young, middle, old = self.thresholds
+        if self.allocated <= young:
+            return
+        generation = YOUNG
+        if self._counts[RECENT] > old and self._long_lived_pending > self._long_lived // 4:
+            generation = RECENT
+        elif self._counts[MIDDLE] > middle:
+            generation = MIDDLE
+        self._counts[: generation + 1] = [0] * (generation + 1)
+        if generation < RECENT:
+            self._counts[generation + 1] += 1
+        before = self.live[RECENT]
+        self.collect_and_promote(generation)
+        if generation == MIDDLE:
+            self._long_lived_pending += max(self.live[RECENT] - before, 0)
+        elif generation == RECENT:
+            self._long_lived, self._long_lived_pending = self.live[RECENT], 0
+
+    def _notify(self, kind: str, event: Event | None) -> None:
+        if kind != "external" or event is None or not self.auto.concerns(event):
+            return
+        if self.auto.automatic(event, self.rss, asked_for=False) and not self._stands_by:
+            self._stands_by = True
+            self._looks_at_ns = self.time_ns + DEPUTY_NS
+
+    def tenure(self) -> bool:
+        self._counts = [0, 0, 0]
+        return super().tenure()
 
 
 def replace_child(run: ConcurrentRun) -> ConcurrentRun:
