@@ -19,7 +19,7 @@ true full one goes through them again. Four rules:
 4. Back-off. A full collection that found next to nothing doubles that share and that time, one that
    found something takes them back.
 
-Looks come at boundaries, `check_interval` apart at least, or up to four times that while nothing
+Looks come at boundaries, `check_interval` apart at least, or up to eight times that while nothing
 grows. Each stops the process once for an older generation at most. docs/auto.md has the reasons,
 and what was measured.
 """
@@ -52,7 +52,7 @@ CALM_BYTES: Final = 2**18
 CALM_BOUNDARIES: Final = 50
 """From one look to the next: with more, what a look costs is little for each."""
 
-MOST_INTERVALS: Final = 4
+MOST_INTERVALS: Final = 8
 """Between two looks while nothing grows, of `check_interval`."""
 
 IN_VAIN: Final = "the last found next to nothing"
