@@ -11,6 +11,7 @@ from typing import Any
 
 from gcctl._protocol import Core, Event
 from gcctl.auto import Auto, AutoStats
+from gcctl.collectors import COLLECTOR
 from gcctl.concurrent import concurrent
 from gcctl.config import Config
 from gcctl.deputy import INTERVAL_SECONDS, STEP_SECONDS, Deputy
@@ -47,6 +48,7 @@ class Adaptive:
             on_relief=self.stand_by,
         )
         self._ended = False
+        self._adjusting = False  # thresholds, by whichever thread
         self._fault = fault
         self._loop: weakref.ref[Any] | None = None  # the event loop that was running last
         self._asked_loop = False  # which has not come to it yet
@@ -58,7 +60,7 @@ class Adaptive:
 
     def start(self) -> None:
         self._auto.begin(self._rss())
-        self._adjust_thresholds(self._auto.safety_net.thresholds_without_requests())
+        self._adjust_thresholds(self._auto.thresholds_without_requests())
 
     @property
     def stats(self) -> AutoStats:
@@ -98,7 +100,7 @@ class Adaptive:
             return
         is_to_stand_by = self._auto.automatic(event, self._rss(), asked_for=self._asked_for)
         if not self._core.boundaries():
-            self._adjust_thresholds(self._without_requests())
+            self._adjust_thresholds(self._auto.thresholds_without_requests())
         if is_to_stand_by:
             self.stand_by()
 
@@ -132,22 +134,24 @@ class Adaptive:
         if self._watch.frozen_by_others:
             self.heap.tenured.share()
 
-    def _without_requests(self) -> tuple[int, int, int]:
-        full_runs = self.heap.full_runs()
-        return self._auto.safety_net.thresholds_without_requests(full_runs=full_runs)
-
     def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
         near = abs(wanted[0] - now[0]) * 4 <= now[0] and now[1] == wanted[1]
         # The incremental collector has no third generation and reads 0 there.
-        if self._config.thresholds is not None or (near and now[2] in (wanted[2], 0)):
+        near = near and (now[2] == wanted[2] or COLLECTOR == "incremental")
+        if near or self._config.thresholds is not None or self._ended:
             return
-        self._watch.expect_change()
+        # Lower ones may bring about a collection, and so another call of this in the middle of it.
+        if self._adjusting:  # with the next line one step
+            return
+        self._adjusting = True
         done = False
         try:
+            self._watch.expect_change()
             done = self._rollback.adjust(wanted)
         finally:
             self._watch.changed_by_us(thresholds=done)
+            self._adjusting = False
 
     def _act(self) -> float | None:
         """In the deputy's thread.
@@ -158,9 +162,12 @@ class Adaptive:
         loop = self._loop() if self._loop is not None else None
         if loop is None or not loop.is_running() or _has_threads():
             return self.idle()
-        if self._asked_loop:  # a request keeps it busy: automatic GC is to see to that
+        if self._asked_loop:  # something keeps it busy: automatic GC is to see to that
             self.heap.look_after(0)
-            self._adjust_thresholds(self._auto.safety_net.thresholds_at_idle())
+            net, marks = self._auto.safety_net, self._core.boundaries() > 0
+            self._adjust_thresholds(
+                net.thresholds_at_idle() if marks else net.thresholds_without_requests()
+            )
             return INTERVAL_SECONDS
         if self._answers:
             return self._answers.pop()
@@ -190,7 +197,7 @@ class Adaptive:
         owed = self._auto.look(self._rss(), boundary=False)
         marks = self._core.boundaries() > 0
         if not marks:
-            self._adjust_thresholds(self._without_requests())
+            self._adjust_thresholds(self._auto.thresholds_without_requests())
         if concurrent.running is not None:
             return STEP_SECONDS
         if not marks:  # automatic GC does it all

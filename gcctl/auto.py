@@ -42,6 +42,10 @@ SHORTEST_NS: Final = {MIDDLE: 10**9, OLD: 10 * 10**9}
 FREE_NS: Final = 500
 """What it takes to free an object that a collection has found unreachable, roughly."""
 
+WORTH_NS: Final = 1_500
+"""What collections of generation 2 may take per object that is freed, to be worth it. Where much of
+what they go through is garbage, it is a third; where most of it lives, several times as much."""
+
 YOUNG_AFTER: Final = 5_000
 """Net allocations after which generation 0 is collected at a boundary."""
 
@@ -156,11 +160,15 @@ class Auto:
         self._boundaries = 0  # up to that
         self._intervals = 1  # from there to the next one
         self._was_running = False  # a full collection, at the end of the last look
-        # In a program without requests: what the last collection of older objects went through,
-        # as far as is known. What does not is better not tenured.
-        self._mostly_lives = False
+        # In a program without requests: what collections of generation 2 have taken, and what they
+        # and full ones have freed; what is long ago counts for little.
+        self._gone_through_ns = self._freed = 0
         self._tenured = 0
         self._decisions: dict[int | None, Decision] = {}
+
+    def thresholds_without_requests(self) -> tuple[int, int, int]:
+        """Of automatic GC, in a program that marks none, now."""
+        return self.safety_net.thresholds_without_requests(full_runs=self._full.is_running)
 
     @property
     def stats(self) -> AutoStats:
@@ -198,6 +206,7 @@ class Auto:
         marks = self._heap.boundaries() > 0
         idle = marks and not boundary and not self._heap.in_flight()
         full, net = self._full, self.safety_net
+        full.by_growth = marks or self._tenured > 1
         full.note_rss(rss)
         grown = net.has_grown(rss)
         collected_since = self._take_in()
@@ -218,9 +227,9 @@ class Auto:
             net.relax()
         running = full.run()
         if self._was_running and not running:
-            self._mostly_lives = not full.found_most
+            self._judge(0, full.found)
             # Its sweep has brought objects into generation 1 that no debt knows of.
-            if marks or self._mostly_lives:
+            if marks or self._may_tenure():
                 self._tenure_all()
         if running and full.is_outgrown():  # its child gets no turn, say
             self._heap.stop()
@@ -228,7 +237,8 @@ class Auto:
         waits = not running and self._may_need_full() and full.is_wanted()
         self._pace(rss, boundary, calm=not (running or waits))
         if not marks:
-            return bool(running or waits or (self._may_need_full() and full.growth()))
+            self._was_running = running
+            return bool(running or waits or (full.by_growth and full.growth()))
         if waits and not waited:
             pass  # it goes through all that, most likely at the next look
         elif self._is_due(OLD, self._recent, idle) and self._collect_recent(running, idle):
@@ -273,14 +283,24 @@ class Auto:
         return True
 
     def _may_need_full(self) -> bool:
-        """Is there anything that only a full collection goes through, but for what was there from
-        the start in a program that marks no requests?"""
-        return self._heap.boundaries() > 0 or self._tenured > 1
+        """May there be garbage that only a full collection finds? In a program that marks no
+        requests, what was there from the start is a reason only where it stops nothing, and none
+        to ask what has grown since."""
+        return self._full.by_growth or self._heap.concurrent
+
+    def _may_tenure(self) -> bool:
+        """Is it worth it in a program that marks no requests? Not where it would be garbage soon.
+        Nor where that has to stop the world, which takes longer than all that is left out."""
+        mostly_lives = self._gone_through_ns > self._freed * WORTH_NS
+        return mostly_lives and self._heap.concurrent and not self._full.stopped_world
+
+    def _may_leave_out_middle(self) -> bool:
+        return self._middle.to_leave_out > 0 and self._tenured > 1 and self._may_tenure()
 
     def concerns(self, event: Event) -> bool:
         """Is `automatic` to be told of it? Else the next look takes it in."""
         is_older = event.generation > YOUNG
-        return is_older or (self._middle.to_leave_out > 0 and not self._heap.boundaries())
+        return is_older or (self._may_leave_out_middle() and not self._heap.boundaries())
 
     def automatic(self, event: Event, rss: int, *, asked_for: bool) -> bool:
         """Automatic GC has collected, or somebody who has `asked_for` it: in the middle of
@@ -303,8 +323,10 @@ class Auto:
         self._looking = True
         try:
             self._take_in()
+            marks = self._heap.boundaries() > 0
+            self._full.by_growth = marks or self._tenured > 1
             self._full.note_rss(rss)
-            if event.generation == YOUNG and self._is_middle_next() and self._may_need_full():
+            if event.generation == YOUNG and not marks and self._may_leave_out_next():
                 self._leave_out(MIDDLE, self._middle, IN_VAIN)
             if event.generation == MIDDLE:
                 self._middle.learn(event.pause_ns, event.collected)
@@ -317,24 +339,27 @@ class Auto:
         finally:
             self._looking = False
 
-    def _is_middle_next(self) -> bool:
-        """Will the next collection of automatic GC's be of generation 1?"""
-        return self._middle.moves > self.safety_net.thresholds_without_requests()[1]
+    def _may_leave_out_next(self) -> bool:
+        """Will the next collection of automatic GC's be of generation 1, and of no use?"""
+        is_middle = self._middle.moves > self.safety_net.thresholds_without_requests()[1]
+        return is_middle and self._may_leave_out_middle()
 
     def _is_too_long(self, event: Event) -> bool:
         longest_ns = self._max_pause_ns // PART
         if self._heap.boundaries():
             return self._recent.predicted_ns >= longest_ns
-        freeing_ns = event.collected * FREE_NS
         if event.generation == OLD:
-            self._mostly_lives = event.pause_ns >= freeing_ns * 3
-        # To stop the world for its garbage later takes longer than all that is left out until then.
-        if not self._mostly_lives or not self._heap.concurrent:
+            self._judge(event.pause_ns, event.collected)
+        if not self._may_tenure():
             return False
         if event.generation == OLD:
-            return event.pause_ns - freeing_ns >= longest_ns
+            return event.pause_ns - event.collected * FREE_NS >= longest_ns
         in_vain = was_in_vain(event.pause_ns, event.collected)
         return event.generation == MIDDLE and in_vain and self._recent.predicted_ns >= longest_ns
+
+    def _judge(self, gone_through_ns: int, freed: int) -> None:
+        self._gone_through_ns = self._gone_through_ns // 2 + gone_through_ns
+        self._freed = self._freed // 2 + freed
 
     def _take_in(self) -> bool:
         """What was collected since. True when anything was."""

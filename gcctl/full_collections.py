@@ -112,12 +112,15 @@ class FullCollections:
         self._stopped_ns = 0  # the pause of one that stopped the world
         self.growth_wanted = GROWTH
         """Share by which the number of objects, or by half of it the resident set, has to grow."""
+        self.by_growth = True
+        """Whether it is a reason: it may be none of what one would go through to some purpose."""
         self.back_off = 0
         """How many in a row found next to nothing."""
         self.begun = 0
-        self._grown_begun = 0  # objects, when the one that runs was begun
-        self.found_most = False
-        """Whether at least half of what had come since the one before the last was dead in that."""
+        self.found = 0
+        """Objects that were dead in the last one."""
+        self.stopped_world = False
+        """Whether the last one did."""
 
     @property
     def predicted_ns(self) -> int:
@@ -160,7 +163,7 @@ class FullCollections:
 
     def is_outgrown(self) -> bool:
         """Has memory grown so much since ours was begun that it is not to be waited for?"""
-        return self._full is not None and self._rss > OUTGROWN * self._rss_begun
+        return self.is_running and self._rss > OUTGROWN * self._rss_begun
 
     def growth(self) -> str:
         """What has grown enough, in words; or ""."""
@@ -178,7 +181,7 @@ class FullCollections:
         elapsed = self._heap.now() - self._ended_at_ns
         affordable = elapsed * self._budget
         patience = 1 << self.back_off
-        growth = self.growth()
+        growth = self.growth() if self.by_growth else ""
         # Memory is bounded before time is. But where the last came to nothing, so may the next.
         fast = not self._was_void and self.grown_bytes >= max(
             self._rss_left * self.growth_wanted, LEAST_GROWTH_BYTES
@@ -187,6 +190,11 @@ class FullCollections:
             return f"{growth} since the last, {duration(elapsed)} ago"
         routine = elapsed >= ROUTINE_NS * patience and cost * patience <= affordable / 2
         return f"none was made for {duration(elapsed)}" if self._promoted and routine else ""
+
+    @property
+    def is_running(self) -> bool:
+        """Is one of ours, as far as was seen?"""
+        return self._full is not None
 
     @property
     def waits(self) -> bool:
@@ -220,7 +228,7 @@ class FullCollections:
             return False
         self._quiet_by_ns = 0
         self._promoted = False
-        self._rss_begun, self._grown_begun = self._rss, self.grown_objects
+        self._rss_begun = self._rss
         self.begun += 1
         self._full = full
         self.run()
@@ -230,6 +238,7 @@ class FullCollections:
         run, cost = full.measured, self._cost_of(full)
         self._ended_at_ns = self._heap.now()
         self._was_void = outcome.startswith("void")
+        self.found = run.objects_collected
         if self._was_void:
             self._promoted = True
             self._cost_ns = max(cost, self._cost_ns)
@@ -239,8 +248,8 @@ class FullCollections:
         self._rss_left = self._rss
         self._objects_left = tracked - run.objects_collected
         self._net_left = self._net_objects()
-        self.found_most = run.objects_collected * 2 >= self._grown_begun
-        if run.objects_collected > tracked * WORTH_WHILE:
+        self.stopped_world = self._stopped_ns > 0
+        if self.found > tracked * WORTH_WHILE:
             self.growth_wanted, self.back_off = GROWTH, 0
         else:
             self.growth_wanted = min(self.growth_wanted * 2, MOST_GROWTH)

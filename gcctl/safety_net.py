@@ -68,13 +68,18 @@ class SafetyNet:
         return min(young, max(self._own[0], FEWEST_YOUNG)), middle, old
 
     def thresholds_without_requests(self, *, full_runs: bool = False) -> tuple[int, int, int]:
-        """In one that does not: automatic GC does it all there, its own way. As many objects as
-        before come between two collections of generation 2; none comes while a concurrent full
-        collection runs, which it would make void."""
+        """In one that does not: automatic GC does it all there, its own way. About as many objects
+        as with its own thresholds come between two collections of generation 2; none comes while a
+        concurrent full collection runs, which it would make void."""
         young, middle, old = self._own
         fewer = max(middle * young // self._young, min(middle, 5))
-        as_before = old * young * middle // (self._young * fewer)
-        return self._young, fewer, NEVER_BY_ITSELF if full_runs else as_before
+        if full_runs:
+            return self._young, fewer, NEVER_BY_ITSELF
+        # CPython collects generation 1 as every (threshold + 2)th, and generation 2 after
+        # threshold + 1 of those.
+        objects = young * (middle + 2) * (old + 1)
+        about = round(objects / (self._young * (fewer + 2))) - 1
+        return self._young, fewer, min(max(about, 1), old)
 
     def note_time(self, now_ns: int, paused_ns: int, rss: int) -> None:
         """The time now, and what collections of young objects have taken of it since the start.

@@ -247,6 +247,8 @@ class SimulatedService(FakeGC):
             self._stands_by = self._deputy
 
     def collect_and_promote(self, generation: int) -> int:
+        if self._running:
+            return 0
         places = range(generation + 1)
         visited = sum(self.live[place] + self.garbage[place] for place in places)
         self.collected = sum(self.garbage[place] for place in places)
@@ -373,7 +375,7 @@ class SimulatedProgram(SimulatedService):
     def thresholds(self) -> tuple[int, int, int]:
         if self._alone:
             return CPYTHONS_OWN
-        return self.auto.safety_net.thresholds_without_requests(full_runs=self.full_runs)
+        return self.auto.thresholds_without_requests()
 
     def wait(self, ns: int) -> None:
         """For the next part of its work, with its deputy looking every now and then."""
@@ -407,11 +409,16 @@ class SimulatedProgram(SimulatedService):
         self._counts[: generation + 1] = [0] * (generation + 1)
         if generation < RECENT:
             self._counts[generation + 1] += 1
-        before = self.live[RECENT]
         self.collect_and_promote(generation)
-        if generation == MIDDLE:
-            self._long_lived_pending += max(self.live[RECENT] - before, 0)
-        elif generation == RECENT:
+
+    def _promote(self, up_to: int, to: int, *, garbage_too: bool = False) -> None:
+        before = self.live[RECENT]
+        super()._promote(up_to, to, garbage_too=garbage_too)
+        if to == TENURED:  # CPython does not count what was frozen less
+            return
+        if up_to == MIDDLE:
+            self._long_lived_pending += self.live[RECENT] - before
+        elif up_to == RECENT:
             self._long_lived, self._long_lived_pending = self.live[RECENT], 0
 
     def _notify(self, kind: str, event: Event | None) -> None:

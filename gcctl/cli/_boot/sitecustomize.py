@@ -53,9 +53,7 @@ def _load_gcctl(parent: str) -> None:
 def _install(order: Mapping[str, Any]) -> None:
     """The controller, as `order` (see `gcctl.cli.run`) says, until the program has ended."""
     import gcctl
-
-    if order["report"] or order["json"]:
-        import gcctl.reporting  # now: later it would find modules of the program's names
+    import gcctl.reporting  # now: later it would find modules of the program's names
 
     _set_up_logging(order["log_level"])
     json_file = _json_file(order["json"])
