@@ -113,6 +113,7 @@ class Adaptive:
 
     def after_fork(self) -> None:
         self._loop, self._asked_loop, self._answers = None, False, []
+        self._adjusting = False
         self._deputy.after_fork()
         self.heap.after_fork()
         self._auto.begin(self._rss())

@@ -206,7 +206,7 @@ class Auto:
         marks = self._heap.boundaries() > 0
         idle = marks and not boundary and not self._heap.in_flight()
         full, net = self._full, self.safety_net
-        full.by_growth = marks or self._tenured > 1
+        full.by_growth = self._is_growth_a_reason()
         full.note_rss(rss)
         grown = net.has_grown(rss)
         collected_since = self._take_in()
@@ -284,23 +284,32 @@ class Auto:
 
     def _may_need_full(self) -> bool:
         """May there be garbage that only a full collection finds? In a program that marks no
-        requests, what was there from the start is a reason only where it stops nothing, and none
-        to ask what has grown since."""
-        return self._full.by_growth or self._heap.concurrent
+        requests it is looked for only where that stops nothing."""
+        return self._heap.boundaries() > 0 or self._heap.concurrent
+
+    def _is_growth_a_reason(self) -> bool:
+        """Does it say anything of what is tenured? In a program that marks no requests, and where
+        nothing is but what was there at the start, it does not."""
+        return self._heap.boundaries() > 0 or (self._tenured > 1 and self._stops_nothing())
+
+    def _stops_nothing(self) -> bool:
+        """Are full collections concurrent, and was the last one?"""
+        return self._heap.concurrent and not self._full.stopped_world
 
     def _may_tenure(self) -> bool:
         """Is it worth it in a program that marks no requests? Not where it would be garbage soon.
         Nor where that has to stop the world, which takes longer than all that is left out."""
-        mostly_lives = self._gone_through_ns > self._freed * WORTH_NS
-        return mostly_lives and self._heap.concurrent and not self._full.stopped_world
+        return self._gone_through_ns > self._freed * WORTH_NS and self._stops_nothing()
 
     def _may_leave_out_middle(self) -> bool:
-        return self._middle.to_leave_out > 0 and self._tenured > 1 and self._may_tenure()
+        """Of automatic GC's, in a program that marks no requests."""
+        marks = self._heap.boundaries() > 0
+        worth_it = self._middle.to_leave_out > 0 and self._tenured > 1 and self._may_tenure()
+        return worth_it and not marks
 
     def concerns(self, event: Event) -> bool:
         """Is `automatic` to be told of it? Else the next look takes it in."""
-        is_older = event.generation > YOUNG
-        return is_older or (self._may_leave_out_middle() and not self._heap.boundaries())
+        return event.generation > YOUNG or self._may_leave_out_middle()
 
     def automatic(self, event: Event, rss: int, *, asked_for: bool) -> bool:
         """Automatic GC has collected, or somebody who has `asked_for` it: in the middle of
@@ -323,10 +332,8 @@ class Auto:
         self._looking = True
         try:
             self._take_in()
-            marks = self._heap.boundaries() > 0
-            self._full.by_growth = marks or self._tenured > 1
             self._full.note_rss(rss)
-            if event.generation == YOUNG and not marks and self._may_leave_out_next():
+            if event.generation == YOUNG and self._may_leave_out_next():
                 self._leave_out(MIDDLE, self._middle, IN_VAIN)
             if event.generation == MIDDLE:
                 self._middle.learn(event.pause_ns, event.collected)
@@ -335,6 +342,7 @@ class Auto:
                 self._full.note_other()
             if whole or self._is_too_long(event):
                 self._tenure_all()
+            self._full.by_growth = self._is_growth_a_reason()
             return self._full.run() or (self._may_need_full() and bool(self._full.wanted()))
         finally:
             self._looking = False
