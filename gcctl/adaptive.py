@@ -138,8 +138,8 @@ class Adaptive:
     def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
         near = abs(wanted[0] - now[0]) * 4 <= now[0] and now[1] == wanted[1]
-        # The incremental collector has no third generation and reads 0 there.
-        near = near and (now[2] == wanted[2] or COLLECTOR == "incremental")
+        # Where there is no third generation it may read 0 whatever was set.
+        near = near and (now[2] == wanted[2] or COLLECTOR != "generational")
         if near or self._config.thresholds is not None or self._ended:
             return
         # Lower ones may bring about a collection, and so another call of this in the middle of it.
@@ -151,8 +151,8 @@ class Adaptive:
             self._watch.expect_change()
             done = self._rollback.adjust(wanted)
         finally:
-            self._watch.changed_by_us(thresholds=done)
             self._adjusting = False
+            self._watch.changed_by_us(thresholds=done)
 
     def _act(self) -> float | None:
         """In the deputy's thread.

@@ -163,6 +163,7 @@ class Auto:
         # In a program without requests: what collections of generation 2 have taken, and what they
         # and full ones have freed; what is long ago counts for little.
         self._gone_through_ns = self._freed = 0
+        self._marked = False  # whether a request was, by the last look
         self._tenured = 0
         self._decisions: dict[int | None, Decision] = {}
 
@@ -208,6 +209,10 @@ class Auto:
         full, net = self._full, self.safety_net
         full.by_growth = self._is_growth_a_reason()
         full.note_rss(rss)
+        if marks and not self._marked:
+            self._marked = True
+            if self._recent.kept_ns:  # it was left to automatic GC
+                self._tenure_all()
         grown = net.has_grown(rss)
         collected_since = self._take_in()
         running, waited = full.run(), full.waits
@@ -226,11 +231,12 @@ class Auto:
         if boundary and not grown:
             net.relax()
         running = full.run()
-        if self._was_running and not running:
+        if full.found:
             self._judge(0, full.found)
+            full.found = 0
+        if self._was_running and not running and (marks or self._may_tenure()):
             # Its sweep has brought objects into generation 1 that no debt knows of.
-            if marks or self._may_tenure():
-                self._tenure_all()
+            self._tenure_all()
         if running and full.is_outgrown():  # its child gets no turn, say
             self._heap.stop()
             running = full.run()
@@ -284,7 +290,7 @@ class Auto:
 
     def _may_need_full(self) -> bool:
         """May there be garbage that only a full collection finds? In a program that marks no
-        requests it is looked for only where that stops nothing."""
+        requests it is looked for only where that stops nothing, as a rule."""
         return self._heap.boundaries() > 0 or self._heap.concurrent
 
     def _is_growth_a_reason(self) -> bool:

@@ -118,7 +118,7 @@ class FullCollections:
         """How many in a row found next to nothing."""
         self.begun = 0
         self.found = 0
-        """Objects that were dead in the last one."""
+        """Objects that were dead in the last one; for the policy to take note of, and clear."""
         self.stopped_world = False
         """Whether the last one did."""
 
@@ -189,7 +189,8 @@ class FullCollections:
         if growth and (fast or cost <= affordable * EVIDENCE / patience):
             return f"{growth} since the last, {duration(elapsed)} ago"
         routine = elapsed >= ROUTINE_NS * patience and cost * patience <= affordable / 2
-        return f"none was made for {duration(elapsed)}" if self._promoted and routine else ""
+        promoted = self._promoted or not self.by_growth
+        return f"none was made for {duration(elapsed)}" if promoted and routine else ""
 
     @property
     def is_running(self) -> bool:

@@ -72,14 +72,14 @@ class SafetyNet:
         as with its own thresholds come between two collections of generation 2; none comes while a
         concurrent full collection runs, which it would make void."""
         young, middle, old = self._own
-        fewer = max(middle * young // self._young, min(middle, 5))
-        if full_runs:
-            return self._young, fewer, NEVER_BY_ITSELF
-        # CPython collects generation 1 as every (threshold + 2)th, and generation 2 after
-        # threshold + 1 of those.
-        objects = young * (middle + 2) * (old + 1)
-        about = round(objects / (self._young * (fewer + 2))) - 1
-        return self._young, fewer, min(max(about, 1), old)
+        if self._young > young:
+            own = young * (max(middle, 0) + 2) * (max(old, 0) + 1)
+            middle = max(middle * young // self._young, min(middle, 5), 0)
+            # CPython collects generation 1 as every (threshold + 2)th, and generation 2 after
+            # threshold + 1 of those.
+            about = round(own / (self._young * (middle + 2))) - 1
+            old = min(max(about, 1), old)
+        return self._young, middle, NEVER_BY_ITSELF if full_runs else old
 
     def note_time(self, now_ns: int, paused_ns: int, rss: int) -> None:
         """The time now, and what collections of young objects have taken of it since the start.

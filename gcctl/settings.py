@@ -69,6 +69,7 @@ class Rollback:
     def __init__(self) -> None:
         self.original = Settings.current()
         self._ours = self.original
+        self._undone = False
 
     def apply(self, *, enabled: bool | None, thresholds: tuple[int, int, int] | None) -> None:
         """Change settings; None leaves one as it was found."""
@@ -87,8 +88,9 @@ class Rollback:
             self._ours.put("enabled")
 
     def adjust(self, thresholds: tuple[int, int, int]) -> bool:
-        """Change thresholds once more; False where somebody else has changed them meanwhile."""
-        if gc.get_threshold() != self._ours.thresholds:
+        """Change thresholds once more; False where somebody else has changed them meanwhile, or
+        they were put back."""
+        if self._undone or gc.get_threshold() != self._ours.thresholds:
             return False
         self.apply(enabled=None, thresholds=thresholds)
         return True
@@ -104,6 +106,7 @@ class Rollback:
         Returns the ones left alone because they are no longer what `apply` made them. Raises
         NotRestoredError, after having tried all, when one does not take.
         """
+        self._undone = True
         drifts, errors = [], []
         for setting in ORDER:
             ours = getattr(self._ours, setting)

@@ -442,8 +442,32 @@ print(gc.get_freeze_count())
         """
         assert run_program(source, tmp_path) == "0 0\n"
 
+    def test_what_was_left_untenured_is_tenured_with_the_first_requests(
+        self, tmp_path: Path
+    ) -> None:
+        source = """
+        import gcctl, time
+
+        gcctl.install(full_collection="stop", check_interval="1ms")
+        kept = [[] for _ in range(1_000_000)]
+        before = gcctl.stats().auto
+        for _ in range(3):
+            time.sleep(0.01)
+            gcctl.tick()
+        print(before.tenured, before.recent_predicted_ns > 0, gcctl.stats().auto.tenured > 1)
+        """
+        assert run_program(source, tmp_path) == "1 True True\n"
+
     @pytest.mark.parametrize(
-        "found", [(700, 0, 10), (1, 1, 1), (700, 10, 0), (0, 10, 10), (1_999, 11, 2**31 - 1)]
+        "found",
+        [
+            (700, 0, 10),
+            (1, 1, 1),
+            (700, 10, 0),
+            (700, -2, -2),
+            (0, 10, 10),
+            (1_999, 11, 2**31 - 1),
+        ],
     )
     def test_thresholds_that_were_found_may_be_any(
         self, tmp_path: Path, found: tuple[int, int, int]
