@@ -406,29 +406,6 @@ print(gc.get_freeze_count())
         )
         assert done.stdout == "auto\nTrue True\n0\n"
 
-    @CONCURRENT
-    def test_what_does_not_live_is_not_tenured_for_long(self, tmp_path: Path) -> None:
-        source = """
-        import gcctl, time
-        from gcctl.concurrent import concurrent
-
-        def work(batches):
-            for _ in range(batches):
-                batch = [[] for _ in range(100_000)]
-                for node in batch:
-                    node.append(batch)
-            return gcctl.stats().auto
-
-        gcctl.install(max_pause="1ms")
-        end = time.monotonic() + 3  # until a full one has found what was tenured at first, if any
-        while time.monotonic() < end or concurrent.running is not None:
-            work(5)
-        time.sleep(0.5)
-        before = work(5)
-        print(work(40).tenured - before.tenured)
-        """
-        assert run_program(source, tmp_path) == "0\n"
-
     def test_nothing_is_tenured_where_full_collections_stop_the_world(self, tmp_path: Path) -> None:
         source = """
         import gc, gcctl
