@@ -111,8 +111,7 @@ def test_the_command_that_becomes_another_process_imports_little() -> None:
 import os, sys, _gcctl_cli
 sys.argv = ["gcctl", "run", "program.py"]
 def exec(*how):
-    ours = sorted(name for name in sys.modules if name.startswith("gcctl"))
-    print(ours, "inspect" in sys.modules)
+    print(sorted(name for name in sys.modules if name.startswith("gcctl")))
 os.execve = exec
 _gcctl_cli.main()
 """
@@ -120,7 +119,7 @@ _gcctl_cli.main()
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
     )
     needed = ["gcctl", "gcctl.cli", "gcctl.cli._boot", "gcctl.cli._python", "gcctl.cli.run"]
-    assert done.stdout == f"{needed} False\n"
+    assert done.stdout == f"{needed}\n"
 
 
 def test_public_names_are_sorted_and_there() -> None:
