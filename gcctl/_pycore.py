@@ -426,7 +426,9 @@ class Core:
         try:
             in_flight = self._in_flight
             watching = self._position() >= 0
-            if watching and len(callbacks) == 1 and not self._external_thread:
+            alone = watching and len(callbacks) == 1 and not self._external_thread
+            # A signal handler may have uninstalled since; from here to the pop is one step.
+            if alone and callbacks and callbacks[-1] is self._callback:
                 out, watching = True, False
                 callbacks.pop()
             self._own_seen = False
