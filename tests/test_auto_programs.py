@@ -33,8 +33,6 @@ parts = st.builds(
     die_cyclic=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
 )
 phases = st.lists(st.builds(Phase, st.integers(1, 3_000), parts), min_size=1, max_size=4)
-
-
 either = given(phases=phases, live=st.integers(1_000, 2_000_000), concurrent=st.booleans())
 thorough = settings(max_examples=40)
 
