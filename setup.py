@@ -54,19 +54,21 @@ def extensions() -> list[Extension]:
     if wanted == "no":
         return []
     found = [
-        extension("_core", "clock", "histogram", "recorder", "schedule", "window"),
-        extension("_memory", "gauge", "memory", libraries=["psapi"] if os.name == "nt" else []),
+        extension("_core.compiled", "clock", "histogram", "recorder", "schedule", "window"),
+        extension(
+            "_memory.compiled", "gauge", "memory", libraries=["psapi"] if os.name == "nt" else []
+        ),
     ]
     machine = platform.machine() in ("x86_64", "aarch64") and sys.maxsize > 2**32
     if sys.platform == "linux" and machine:
-        found.append(extension("_concurrent", *CONCURRENT))
+        found.append(extension("_concurrent.compiled", *CONCURRENT))
     return found
 
 
 def extension(name: str, *topics: str, libraries: Sequence[str] = ()) -> Extension:
     return Extension(
         f"gcctl.{name}",
-        sources=[f"gcctl/{name}.pyx", *(f"csrc/{topic}.c" for topic in topics)],
+        sources=[f"gcctl/{name.replace('.', '/')}.pyx", *(f"csrc/{topic}.c" for topic in topics)],
         depends=glob("csrc/*.h"),
         include_dirs=["csrc"],
         libraries=list(libraries),

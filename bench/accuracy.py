@@ -16,8 +16,8 @@ from typing import Any
 
 from candidates import TWIN, C, started
 
-from gcctl._core import Core as CCore
-from gcctl._pycore import Core as Twin
+from gcctl._core.compiled import Core as CCore
+from gcctl._core.pure import Core as Twin
 
 ABSOLUTE_NS = 2_000
 RELATIVE = 0.02

@@ -16,12 +16,13 @@ import psutil
 from source_context import RequestGC
 
 import gcctl
-from gcctl import _impl
-from gcctl._protocol import Memory, Orders, Trip
-from gcctl._pycore import Core as Twin
-from gcctl._pymemory import Memory as TwinMemory
-from gcctl._request import make_context
-from gcctl.cgroup import MemoryGroups
+from gcctl._core.protocol import Orders
+from gcctl._core.pure import Core as Twin
+from gcctl._core.request import make_context
+from gcctl._memory.cgroup import MemoryGroups
+from gcctl._memory.protocol import Memory, Trip
+from gcctl._memory.pure import Memory as TwinMemory
+from gcctl._process import twins
 
 NEVER = 10**9
 """Requests between two collections when nothing is to be due: the most that a Config accepts."""
@@ -58,7 +59,7 @@ class Candidate:
 
 def demand_compiled_core() -> None:
     """Without it there is nothing to compare: exits saying so."""
-    if importlib.util.find_spec("gcctl._core") is None:
+    if importlib.util.find_spec("gcctl._core.compiled") is None:
         sys.exit("the benchmarks need gcctl's compiled core, which was not built: pip install .")
 
 
@@ -143,7 +144,7 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
         "form": make_context(floors.methods.enter, floors.methods.exit),
         "psutil": psutil,
         "process": psutil.Process(),
-        "memory": _impl.memory,
+        "memory": twins.memory,
         "twin_memory": twin_memory,
     }
 
@@ -209,8 +210,8 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
         Candidate("check", C, f"gcctl.check_memory() # limit {SHARE}", share_limit),
         Candidate("check", C, "memory.rss()"),
         Candidate("check", TWIN, "twin_memory.rss()"),
-        Candidate("check", C, "memory.over() # RSS", watched(_impl.memory, of_rss)),
+        Candidate("check", C, "memory.over() # RSS", watched(twins.memory, of_rss)),
         Candidate("check", TWIN, "twin_memory.over() # RSS", watched(twin_memory, of_rss)),
-        Candidate("check", C, f"memory.over() # {SHARE}", watched(_impl.memory, of_share)),
+        Candidate("check", C, f"memory.over() # {SHARE}", watched(twins.memory, of_share)),
         Candidate("check", TWIN, f"twin_memory.over() # {SHARE}", watched(twin_memory, of_share)),
     ]

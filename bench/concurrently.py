@@ -20,8 +20,8 @@ from targets import JUDGED_DEAD, JUDGED_LARGEST, JUDGED_OBJECTS, MIB, concurrent
 from window import SAME, SPARE
 from workers import progress, worker
 
-from gcctl.cgroup import MemoryGroups
-from gcctl.limits import available_bytes
+from gcctl._memory.cgroup import MemoryGroups
+from gcctl._memory.limits import available_bytes
 
 DEAD = 40_000
 SMALL = 4

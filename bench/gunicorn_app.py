@@ -21,7 +21,7 @@ heap = [{"a": [number]} for number in range(HEAP // 2)]
 sessions: deque[dict[str, Any]] = deque(maxlen=KEPT)
 
 if os.environ.get("IMPATIENT"):  # full collections without waiting for growth or time
-    from gcctl import full_collections
+    from gcctl._auto import full_collections
 
     full_collections.ROUTINE_NS = 0  # type: ignore[misc]
 

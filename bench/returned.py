@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gcctl
-from gcctl import _impl
+from gcctl._process import twins
 
 CHUNK = 1000
 """Objects between two looks at memory."""
@@ -40,9 +40,9 @@ KINDS: dict[str, Callable[[int], object]] = {
 
 def build(make: Callable[[int], object], size_bytes: int) -> list[object]:
     """Objects until the process has grown so much."""
-    enough = _impl.memory.rss() + size_bytes
+    enough = twins.memory.rss() + size_bytes
     objects: list[object] = []
-    while _impl.memory.rss() < enough:
+    while twins.memory.rss() < enough:
         objects += map(make, range(len(objects), len(objects) + CHUNK))
     return objects
 
@@ -50,7 +50,7 @@ def build(make: Callable[[int], object], size_bytes: int) -> list[object]:
 def main(kind: str, size_bytes: int) -> None:
     logging.getLogger("gcctl").addHandler(logging.NullHandler())
     gc.disable()
-    rss = _impl.memory.rss
+    rss = twins.memory.rss
     start = rss()
     with gcctl.install("off", memory_limit=start + size_bytes // 4) as controller:
         objects = build(KINDS[kind], size_bytes)

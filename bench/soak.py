@@ -19,9 +19,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from gcctl import _impl
-from gcctl.config import Config
-from gcctl.controller import Controller
+from gcctl._config.config import Config
+from gcctl._lifecycle.controller import Controller
+from gcctl._process import twins
 
 BOUNDARY_NS = 8_640_000
 SPELL = 3_500
@@ -62,8 +62,8 @@ class Day:
         # A list and a C function that reads it: a reading costs 40 ns, about three seconds a day.
         self._now = [10**12]
         clock: Callable[[], int] = partial(self._now.__getitem__, 0)
-        self.core = _impl.core_class(clock=clock)
-        self.memory = _impl.memory_class()
+        self.core = twins.core_class(clock=clock)
+        self.memory = twins.memory_class()
         config = Config(
             policy="production",
             gen1_every=1_000,

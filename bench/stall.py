@@ -15,7 +15,7 @@ import time
 
 from returned import block, build
 
-from gcctl import _impl
+from gcctl._process import twins
 
 OTHER = "a thread with other memory"
 SAME = "the thread that had the memory"
@@ -69,11 +69,11 @@ def main(stalled: str, size_bytes: int) -> None:
     survivor = objects.pop()
     objects.clear()
     time.sleep(STEADY_SECONDS)
-    freed = _impl.memory.rss()
+    freed = twins.memory.rss()
     began = time.perf_counter()
-    _impl.memory.trim()
+    twins.memory.trim()
     ended = time.perf_counter()
-    freed -= _impl.memory.rss()
+    freed -= twins.memory.rss()
     time.sleep(STEADY_SECONDS)
     at_rest = time.perf_counter()
     time.sleep(max(ended - began, 2 * TICK_SECONDS))  # as long: of more gaps the longest is longer

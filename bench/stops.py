@@ -18,7 +18,7 @@ from typing import Any
 from heaps import alive, collect_beside, garbage, live
 
 import gcctl
-from gcctl import _impl
+from gcctl._process import twins
 
 
 class NotCollectedError(Exception):
@@ -93,10 +93,10 @@ def main(kind: str, objects: int, dead: int, largest: int, rounds: int) -> None:
     logging.getLogger("gcctl").addHandler(logging.NullHandler())
     gc.disable()
     row: dict[str, Any] = {"kind": kind, "objects": objects, "dead": dead, "largest": largest}
-    before = _impl.memory.rss()
+    before = twins.memory.rss()
     records = live(kind, objects)
     gc.collect()
-    heap_bytes = _impl.memory.rss() - before
+    heap_bytes = twins.memory.rss() - before
     row |= {"tracked": len(gc.get_objects()), "heap_bytes": heap_bytes, "rounds": rounds}
     with gcctl.install("off", monitoring=False):
         try:

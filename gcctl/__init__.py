@@ -13,22 +13,22 @@ PYTEST_DONT_REWRITE
 # A distribution with a plugin for pytest has its packages rewritten, and pytest warns where one was
 # imported before it came, as by `gcctl run -m pytest`. So the word in the docstring.
 
-from gcctl._protocol import ByReason, Event
-from gcctl.alerts import Alert, AlertCounts
-from gcctl.auto import AutoStats, Decision
-from gcctl.batches import batch, batched_gc
-from gcctl.boundary import request, run_request, tick
-from gcctl.concurrent import ConcurrentStats, collect_concurrently, cycle_profile
-from gcctl.concurrent_run import ConcurrentCollection, ConcurrentRun
-from gcctl.config import Config
-from gcctl.controller import Controller
-from gcctl.cycles import CyclePath, CycleProfile, CycleType
-from gcctl.errors import ConfigError, GcctlError
-from gcctl.holding import hold
-from gcctl.lifecycle import check_memory, install, report, should_recycle, stats, uninstall
-from gcctl.monitor import CollectionStats, MemorySample, MinuteStats, Stats
-from gcctl.pressure import MemoryEvent
-from gcctl.recycling import RecycleAdvice
+from gcctl._auto.rules import AutoStats, Decision
+from gcctl._base.errors import ConfigError, GcctlError
+from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
+from gcctl._concurrent.coordinator import ConcurrentStats, collect_concurrently, cycle_profile
+from gcctl._concurrent.cycle_profile import CyclePath, CycleProfile, CycleType
+from gcctl._config.config import Config
+from gcctl._core.records import ByReason, Event
+from gcctl._lifecycle.batch import batch, batched_gc
+from gcctl._lifecycle.controller import Controller
+from gcctl._lifecycle.hold import hold
+from gcctl._lifecycle.install import check_memory, install, report, should_recycle, stats, uninstall
+from gcctl._memory.pressure import MemoryEvent
+from gcctl._memory.recycling import RecycleAdvice
+from gcctl._monitor.alerts import Alert, AlertCounts
+from gcctl._monitor.statistics import CollectionStats, MemorySample, MinuteStats, Stats
+from gcctl._process.boundary import request, run_request, tick
 
 __all__ = [
     "Alert",

@@ -18,9 +18,12 @@ import pytest
 from processes import PATIENCE_SECONDS, wait_until
 
 import gcctl
-from gcctl import _impl, _pycore, _pymemory
-from gcctl._protocol import Core, Memory
-from gcctl.collectors import COLLECTOR
+from gcctl._core import pure
+from gcctl._core.protocol import Core
+from gcctl._interpreter.collector import COLLECTOR
+from gcctl._memory import pure as pure_memory
+from gcctl._memory.protocol import Memory
+from gcctl._process import twins
 
 # How long an example takes, to make or to run, says more about the machine's neighbours than about
 # gcctl.
@@ -33,18 +36,19 @@ SELDOM = 5000
 """Container objects that no test makes by the way; one that is about automatic GC makes more."""
 
 NOT_BUILT = "the compiled core is not installed (GCCTL_BUILD_EXT=no)"
-TWINS: dict[str, type[Core] | None] = {"c": None, "python": _pycore.Core}
-MEMORY_TWINS: dict[str, type[Memory] | None] = {"c": None, "python": _pymemory.Memory}
-if importlib.util.find_spec("gcctl._core"):  # one that is there and broken is an error
-    from gcctl import _core, _memory
+TWINS: dict[str, type[Core] | None] = {"c": None, "python": pure.Core}
+MEMORY_TWINS: dict[str, type[Memory] | None] = {"c": None, "python": pure_memory.Memory}
+if importlib.util.find_spec("gcctl._core.compiled"):  # one that is there and broken is an error
+    from gcctl._core import compiled
+    from gcctl._memory import compiled as compiled_memory
 
-    TWINS["c"] = _core.Core
-    MEMORY_TWINS["c"] = _memory.Memory
+    TWINS["c"] = compiled.Core
+    MEMORY_TWINS["c"] = compiled_memory.Memory
 
 
 def pytest_report_header() -> str:
     where = Path(gcctl.__file__).parent
-    return f"gcctl: {_impl.core.implementation} core ({_impl.reason}), {COLLECTOR} GC, from {where}"
+    return f"gcctl: {twins.core.implementation} core ({twins.reason}), {COLLECTOR} GC, from {where}"
 
 
 @pytest.fixture(params=TWINS)
@@ -86,7 +90,7 @@ def interpreter_as_found() -> Iterator[None]:
             if name.startswith("GCCTL_") and name != "GCCTL_IMPL":
                 patch.delenv(name)
         # A machine that is busy with something else may take a second to switch threads.
-        patch.setattr("gcctl.controller.DELIVERY_SECONDS", PATIENCE_SECONDS)
+        patch.setattr("gcctl._lifecycle.controller.DELIVERY_SECONDS", PATIENCE_SECONDS)
         yield
         try:
             gcctl.uninstall()
@@ -98,7 +102,7 @@ def interpreter_as_found() -> Iterator[None]:
             gc.set_threshold(*thresholds)
             gc.set_debug(debug)
             (gc.enable if enabled else gc.disable)()
-            ours = [getattr(entry, "__self__", None) is _impl.core for entry in gc.callbacks]
+            ours = [getattr(entry, "__self__", None) is twins.core for entry in gc.callbacks]
             gc.callbacks[:] = [
                 e for e, is_ours in zip(gc.callbacks, ours, strict=True) if not is_ours
             ]

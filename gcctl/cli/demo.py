@@ -7,11 +7,11 @@ import json
 import sys
 from typing import Any
 
-from gcctl._demo import scenario_batch, scenario_files, scenario_requests
-from gcctl._demo.child import TrialError
-from gcctl._demo.progress import Progress
-from gcctl._demo.scenario import Scenario
-from gcctl._demo.table import Row
+from gcctl.cli._demo import scenario_batch, scenario_files, scenario_requests
+from gcctl.cli._demo.child import TrialError
+from gcctl.cli._demo.progress import Progress
+from gcctl.cli._demo.scenario import Scenario
+from gcctl.cli._demo.table import Row
 from gcctl.cli._python import same_gcctl
 
 SCENARIOS = {

@@ -22,7 +22,7 @@ from gcctl.cli._python import PACKAGE_PARENT, honouring_pythonpath, interpreter_
 
 BOOT_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_boot")
 PRESETS = "auto, instagram, production, conservative, off"
-"""As `gcctl.policy` has them (a test compares): to import that takes as long as all else here."""
+"""As presets.py has them (a test compares): importing that takes as long as all else here."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 VALUE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--policy": {"help": f"the preset: {PRESETS} (default: the configuration's)"},

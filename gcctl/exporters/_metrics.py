@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
-from gcctl import histogram
-from gcctl.monitor import Stats
+from gcctl._core import histogram
+from gcctl._monitor.statistics import Stats
 
 PAUSE_BOUNDS_NS: Final = tuple(2**exponent - 1 for exponent in range(15, 33))
 """Upper bounds (inclusive) of the exported histogram: 33 µs, then twice as much each, to 4.3 s.

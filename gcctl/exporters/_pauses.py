@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from gcctl import histogram
-from gcctl.monitor import CollectionStats
+from gcctl._core import histogram
+from gcctl._monitor.statistics import CollectionStats
 
 GENERATION: Final = "cpython.gc.generation"
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import NamedTuple
 
+from gcctl._monitor.statistics import Stats
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, pause_counts
-from gcctl.monitor import Stats
 
 Numbers = dict[str, dict[str, int]]
 """Of each metric, by the value of its label."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from gcctl.controller import Controller
+from gcctl._lifecycle.controller import Controller
+from gcctl._monitor.statistics import Stats
 from gcctl.exporters._reading import NOTHING, Reading, negative, read, total
-from gcctl.monitor import Stats
 
 
 class Tally:

@@ -19,8 +19,8 @@ from glob import glob
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gcctl.controller import Controller
-from gcctl.errors import GcctlError
+from gcctl._base.errors import GcctlError
+from gcctl._lifecycle.controller import Controller
 from gcctl.exporters import _records
 from gcctl.exporters._reading import NOTHING, Reading, negative, total
 from gcctl.exporters._tally import Tally

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from gcctl._impl import core
-from gcctl.controller import Controller, observe
-from gcctl.errors import GcctlError
+from gcctl._base.errors import GcctlError
+from gcctl._base.extras import require
+from gcctl._lifecycle.controller import Controller, observe
+from gcctl._lifecycle.install import installed
+from gcctl._process.twins import core
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
 from gcctl.exporters._pauses import GENERATION, Pauses, Record
 from gcctl.exporters._reading import Reading, version
 from gcctl.exporters._tally import Tally
-from gcctl.integrations._require import require
-from gcctl.lifecycle import installed
 
 require("opentelemetry-sdk", "1.30", extra="opentelemetry")
 

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from gcctl.controller import Controller, observe
+from gcctl._base.extras import require
+from gcctl._lifecycle.controller import Controller, observe
+from gcctl._lifecycle.install import installed
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
 from gcctl.exporters._reading import NOTHING, Reading, read, total
 from gcctl.exporters._workers import Worker, WorkerFile, worker_file
-from gcctl.integrations._require import require
-from gcctl.lifecycle import installed
 
 require("prometheus-client", "0.17", extra="prometheus")
 

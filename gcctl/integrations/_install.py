@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 import gcctl
-from gcctl.config import disabled
-from gcctl.lifecycle import install_config, installed
+from gcctl._config.config import disabled
+from gcctl._lifecycle.install import install_config, installed
 
 logger = logging.getLogger("gcctl")
 

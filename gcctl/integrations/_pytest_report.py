@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from gcctl.monitor import Stats
-from gcctl.units import duration
+from gcctl._base.units import duration
+from gcctl._monitor.statistics import Stats
 
 KEY: Final = "gcctl/baselines"
 KEPT: Final = 8

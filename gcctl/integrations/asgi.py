@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 import gcctl
-from gcctl._impl import core
+from gcctl._process.twins import core
 from gcctl.integrations._install import Settings, checked, install_here, uninstall_here
 from gcctl.integrations.entry import MARK, Bridges, Entry, begin, outer
 

@@ -16,14 +16,14 @@ from contextlib import suppress
 from typing import Any
 
 import gcctl
-from gcctl._impl import core
-from gcctl.config import Config, disabled
-from gcctl.deputy import INTERVAL_SECONDS
+from gcctl._auto.idle import INTERVAL_SECONDS
+from gcctl._base.extras import require
+from gcctl._config.config import Config, disabled
+from gcctl._interpreter.preload import preload
+from gcctl._interpreter.tenure import Tenure
+from gcctl._process.twins import core
 from gcctl.integrations._install import install_here, uninstall_here
-from gcctl.integrations._require import require
 from gcctl.integrations.entry import begin
-from gcctl.preload import preload
-from gcctl.tenure import Tenure
 
 require("celery", "5.4", extra="celery")
 
@@ -46,7 +46,7 @@ def setup(app: Celery, *, freeze: bool = True, recycle: bool = True, **config: A
     forks its first child, so that the children go on sharing that memory; with `recycle`, a child
     that gcctl advises to be recycled ends after the task in hand, and Celery starts another.
 
-    In a task, `task.request.gcctl` is the request: an `Entry` of gcctl._protocol.
+    In a task, `task.request.gcctl` is the request: an `Entry` of gcctl._core.protocol.
 
     A second time does nothing. Raises GcctlError where that has other arguments.
     """

@@ -11,8 +11,8 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-from gcctl._impl import core
-from gcctl._protocol import Entry as Entry  # for integrations
+from gcctl._core.protocol import Entry as Entry  # for integrations
+from gcctl._process.twins import core
 
 MARK: Final = "gcctl.request"
 """The key in the WSGI environ and in the ASGI scope. Its value is the `Entry` of the request."""

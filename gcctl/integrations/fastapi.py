@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
+from gcctl._base.extras import require
 from gcctl.integrations._install import checked, install_here, uninstall_here
-from gcctl.integrations._require import require
 from gcctl.integrations.asgi import GcctlMiddleware
 
 require("starlette", "0.40", extra="fastapi")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gcctl.errors import ConfigError, GcctlError
-from gcctl.integrations._require import require
+from gcctl._base.errors import ConfigError, GcctlError
+from gcctl._base.extras import require
 from gcctl.integrations.entry import note_failure
 from gcctl.integrations.wsgi import GcctlMiddleware
 

@@ -17,12 +17,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 import gcctl
-from gcctl import lifecycle
-from gcctl.config import Config, disabled
-from gcctl.integrations._require import require
+from gcctl._base.extras import require
+from gcctl._concurrent.staggering import AUTO, turn
+from gcctl._config.config import Config, disabled
+from gcctl._lifecycle import install
+from gcctl._memory.recycling import RecycleAdvice
 from gcctl.integrations.entry import enter_server, leave_server
-from gcctl.recycling import RecycleAdvice
-from gcctl.staggering import AUTO, turn
 
 __all__ = [
     "post_fork",
@@ -63,7 +63,7 @@ def pre_fork(server: Any, worker: Any) -> None:
         turn.share_with_children()
     except OSError as error:
         server.log.warning("gcctl: full collections will not be staggered: %s", error)
-    if server.cfg.preload_app and not lifecycle.share_with_children():
+    if server.cfg.preload_app and not install.share_with_children():
         server.log.warning(
             "gcctl: the application has installed gcctl in the master: "
             "what was preloaded is not frozen for the workers"
@@ -76,12 +76,12 @@ def post_fork(server: Any, worker: Any) -> None:
     if disabled(environment):
         worker.log.info("gcctl: disabled by GCCTL_DISABLE")
         return
-    controller = lifecycle._installed  # by the application, before the fork
+    controller = install._installed  # by the application, before the fork
     if controller is None:
         config = Config.resolve(environ=environment)
         if "stagger" not in config.given and turn.shared:
             config = config.replace(stagger=AUTO)
-        controller = lifecycle.install_config(config, "gunicorn's post_fork")
+        controller = install.install_config(config, "gunicorn's post_fork")
 
     @controller.on_recycle
     def recycle(advice: RecycleAdvice) -> None:
@@ -91,7 +91,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """In a worker that has loaded its application: where do its requests end?"""
-    if lifecycle._installed is None:
+    if install._installed is None:
         return
     classes = {ancestor.__module__ for ancestor in type(worker).__mro__}
     if classes & ONE_AT_A_TIME:
@@ -128,7 +128,7 @@ def post_request(worker: Any, req: Any, environ: Any = None, resp: Any = None) -
 
 def worker_exit(server: Any, worker: Any) -> None:
     """In a worker that ends: the report, and everything put back."""
-    controller = lifecycle._installed
+    controller = install._installed
     if controller is None or worker.pid != os.getpid():  # gunicorn may call it in the master too
         return
     gcctl.uninstall()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import gcctl
-from gcctl._impl import core
+from gcctl._process.twins import core
 from gcctl.integrations._pytest_report import Baselines, Collected, lines
 
 OUTPUT = "gcctl"

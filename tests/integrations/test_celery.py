@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import DOCS
 from processes import PATIENCE_SECONDS, run_program, wait_until
 
 import gcctl
@@ -33,7 +34,7 @@ pytestmark = [
 if not hasattr(os, "fork"):
     pytest.skip("no fork on this platform", allow_module_level=True)
 
-PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "celery.md"
+PAGE = DOCS / "integrations" / "celery.md"
 
 SHOP = """
 import gc, json, os, signal, time
@@ -161,7 +162,7 @@ def owe_without_end(seconds, path):
                 calls.write("x")
         return 0.1
 
-    gcctl.lifecycle.installed()._idle = idle
+    gcctl._lifecycle.install.installed()._idle = idle
     time.sleep(seconds)
     return os.getpid()
 

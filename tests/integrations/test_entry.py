@@ -14,7 +14,7 @@ from processes import in_child, needs_fork
 from web_servers import examples
 
 import gcctl
-from gcctl.integrations._require import require
+from gcctl._base.extras import require
 from gcctl.integrations.entry import (
     MARK,
     begin,

@@ -23,9 +23,9 @@ def test_a_fork_does_not_wait_for_a_thread_that_never_was(tmp_path: Path) -> Non
         import time
 
         import gcctl
-        from gcctl import deputy
+        from gcctl._auto import idle
 
-        deputy.GONE_SECONDS = 3600.0
+        idle.GONE_SECONDS = 3600.0
         controller = gcctl.install(check_interval="1ms")
         while not controller._adaptive._deputy._native_id:
             gcctl.tick()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import DOCS
 
 pytest.importorskip("gunicorn")
 
@@ -318,7 +319,7 @@ def test_a_gunicorn_that_is_too_old_is_one_clear_error(tmp_path: Path) -> None:
     )
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "gunicorn.md"
+PAGE = DOCS / "integrations" / "gunicorn.md"
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="not in a source tree")

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import DOCS
 
 pytest.importorskip("uvicorn")
 
 from processes import PATIENCE_SECONDS, wait_until
 
-PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "uvicorn.md"
+PAGE = DOCS / "integrations" / "uvicorn.md"
 
 REPORTING = """
 import gcctl, logging

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import gcctl
-from gcctl._impl import core
+from gcctl._process.twins import core
 
 
 def fail() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gcctl.concurrent import concurrent
+from gcctl._concurrent.coordinator import concurrent
 
 concurrent_only = pytest.mark.skipif(bool(concurrent.missing), reason=concurrent.missing)
 fallback_only = pytest.mark.skipif(

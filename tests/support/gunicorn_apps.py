@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gcctl
-from gcctl import auto, full_collections
-from gcctl.tenure import OF_THE_INTERPRETER
+from gcctl._auto import full_collections, rules
+from gcctl._interpreter.tenure import OF_THE_INTERPRETER
 
 HEAP = int(os.environ.get("TEST_HEAP", "0"))
 """Tracked objects that are loaded with the application."""
@@ -21,7 +21,7 @@ HEAP = int(os.environ.get("TEST_HEAP", "0"))
 heap = [{"a": [number]} for number in range(HEAP // 2)]
 
 if os.environ.get("TEST_IMPATIENT"):
-    auto.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
+    rules.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
     full_collections.ROUTINE_NS = full_collections.QUIET_NS = 0  # type: ignore[misc]
 
 

@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from paths import SUPPORT
 from processes import PATIENCE_SECONDS, wait_until
 
 HOOKS = "from gcctl.integrations.gunicorn import *\n"
-SUPPORT = Path(__file__).parent
 
 
 class Server:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 from fake_gc import FakeGC
 
-from gcctl._protocol import REASONS, Core, Event, Orders, Tally
-from gcctl.auto import YOUNG_AFTER, Auto
-from gcctl.concurrent_run import ConcurrentRun
-from gcctl.safety_net import CPYTHONS_OWN
+from gcctl._auto.rules import YOUNG_AFTER, Auto
+from gcctl._auto.safety_net import CPYTHONS_OWN
+from gcctl._concurrent.collection import ConcurrentRun
+from gcctl._core.protocol import Core, Orders
+from gcctl._core.records import REASONS, Event, Tally
 
 NS = 10**9
 MS = 10**6
@@ -439,7 +440,7 @@ def replace_child(run: ConcurrentRun) -> ConcurrentRun:
 
 
 class _Heap:
-    """As `gcctl.heap.ProcessHeap`."""
+    """As `gcctl._auto.process_heap.ProcessHeap`."""
 
     def __init__(self, service: SimulatedService) -> None:
         self._service = service

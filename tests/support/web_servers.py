@@ -17,9 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from paths import DOCS
 from processes import PATIENCE_SECONDS, wait_until
 
-PAGES = Path(__file__).resolve().parents[2] / "docs" / "integrations"
+PAGES = DOCS / "integrations"
 
 STATS = """
 def counters():

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import gcctl
-from gcctl.prospects import Prospects
+from gcctl._concurrent.feasibility import Prospects
 
 OBJECT_DOMAIN = 2
 EVEN_CLONES = 0x40000000

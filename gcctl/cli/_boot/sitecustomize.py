@@ -53,7 +53,7 @@ def _load_gcctl(parent: str) -> None:
 def _install(order: Mapping[str, Any]) -> None:
     """The controller, as `order` (see `gcctl.cli.run`) says, until the program has ended."""
     import gcctl
-    import gcctl.reporting  # now: later it would find modules of the program's names
+    import gcctl._monitor.report  # now: later it would find modules of the program's names
 
     _set_up_logging(order["log_level"])
     json_file = _json_file(order["json"])
@@ -69,11 +69,11 @@ def _install(order: Mapping[str, Any]) -> None:
 
 def _profile_cycles(stderr: TextIO | None) -> None:
     """From here until the program has ended; in this process, not in its children."""
-    import gcctl
-    from gcctl.concurrent import concurrent
-    from gcctl.cycle_profiler import CycleProfiler
+    from gcctl._concurrent.coordinator import concurrent
+    from gcctl._concurrent.cycle_profiler import CycleProfiler
+    from gcctl._config.config import disabled
 
-    if gcctl.config.disabled():
+    if disabled():
         return
     profiler = CycleProfiler(concurrent)
     started_in = os.getpid()
@@ -90,9 +90,10 @@ def _profile_cycles(stderr: TextIO | None) -> None:
 def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
     """As the command, or else the configuration says."""
     import gcctl
-    from gcctl.lifecycle import install_config
+    from gcctl._config.config import disabled
+    from gcctl._lifecycle.install import install_config
 
-    if gcctl.config.disabled():
+    if disabled():
         return gcctl.install()
     config = gcctl.Config.resolve(order["policy"], order["config"])
     return install_config(config, "gcctl run")

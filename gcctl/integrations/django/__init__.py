@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcctl.integrations._require import require
+from gcctl._base.extras import require
 
 require("django", "4.2", extra="django")
 

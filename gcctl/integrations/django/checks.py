@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning
 
-from gcctl.errors import ConfigError
+from gcctl._base.errors import ConfigError
 from gcctl.integrations._install import checked
 from gcctl.integrations.django.middleware import PATH
 

@@ -1,0 +1,323 @@
+"""Concurrent full collections: one at a time, and whether to stop the world instead."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from gcctl._concurrent.collection import (
+    BUSY,
+    INTERRUPTED,
+    NEVER_BEGAN,
+    UNINSTALLED,
+    ConcurrentCollection,
+)
+from gcctl._concurrent.cycle_profile import CycleProfile, Cycles
+from gcctl._concurrent.feasibility import Prospects
+from gcctl._concurrent.staggering import turn
+from gcctl._core.protocol import Core
+from gcctl._core.records import REASONS
+from gcctl._interpreter.collector import COLLECTOR
+from gcctl._memory.limits import rss_bytes
+from gcctl._memory.protocol import Memory
+from gcctl._process import twins
+
+logger = logging.getLogger("gcctl")
+
+FULL = 2
+
+SLICE_NS = 1_000_000
+"""What a slice of the sweep is to take, or a quarter of `max_pause` if that is less."""
+
+PREPARED_NS = 1_000_000_000
+"""How long it stays true that a collection had better be concurrent, or had not."""
+
+REAP_SECONDS = 0.2
+"""How long killed children are waited for where there is time."""
+
+NOT_TRIED = (3, 16)
+"""From this version on the layout of the collector's lists may be another one."""
+
+
+class ConcurrentStats(NamedTuple):
+    """The concurrent collections since `install()`."""
+
+    started: int = 0
+    collected: int = 0
+    """Those that were completed."""
+    void: int = 0
+    fallbacks: int = 0
+    """Full collections that stopped the world because they could not be concurrent."""
+    objects_collected: int = 0
+    start_pause_max_ns: int = 0
+    sweep_pause_max_ns: int = 0
+    child_cpu_ns: int = 0
+    """CPU time of all children."""
+    child_memory_bytes: int = 0
+    """Of the child that took most."""
+    tracked_objects: int = 0
+    """Of the last one."""
+
+
+class Concurrent:
+    """The concurrent collections of a process, of which one runs at a time."""
+
+    def __init__(self, core: Core, memory: Memory) -> None:
+        self.core = core
+        self.cycles = Cycles()
+        self.slice_ns = SLICE_NS
+        self.stop_the_world: Callable[[int], int] = self._stop_the_world
+        self._memory = memory
+        self._window_class: Callable[[], Any] | None = None
+        self._reap: Callable[[], bool] = lambda: True
+        self._forget_children: Callable[[], None] = lambda: None
+        self._cpu_of_killed_ns: Callable[[], int] = lambda: 0
+        self.missing = _missing(core)
+        """Why this process has no concurrent collections; "": it has."""
+        if not self.missing:
+            from gcctl._concurrent import compiled
+
+            self._window_class = compiled.Window
+            self._reap, self._forget_children = compiled.all_are_reaped, compiled.after_fork
+            self._cpu_of_killed_ns = compiled.cpu_of_killed_ns
+        self._running: weakref.ref[ConcurrentCollection] | None = None
+        self._held: ConcurrentCollection | None = None
+        """The same, where there are boundaries to take it to its end."""
+        self._attended = False
+        self._said: set[str] = set()
+        self._stats = ConcurrentStats()
+        self._killed_before_ns = 0
+        self._prospects = Prospects()
+        self._prepared: tuple[int, str] | None = None  # when, and the doubt that there was
+
+    @property
+    def stats(self) -> ConcurrentStats:
+        killed_ns = self._cpu_of_killed_ns() - self._killed_before_ns
+        return self._stats._replace(child_cpu_ns=self._stats.child_cpu_ns + killed_ns)
+
+    @property
+    def collected(self) -> int:
+        """As in `stats`, for whoever asks at every look."""
+        return self._stats.collected
+
+    @property
+    def running(self) -> ConcurrentCollection | None:
+        found = self._running() if self._running is not None else None
+        return found if found is not None and found.outcome is None else None
+
+    def prepare(self) -> None:
+        """One is to begin soon: find out now whether it had better, which takes as long as the rest
+        of its stop but for the making of the child. Only where it can be at all."""
+        if not self.missing:
+            now = self.core.now()
+            self._prepared = now, self._prospects.doubt(rss_bytes(self._memory), now)
+
+    def _doubt(self, rss: int) -> str:
+        prepared, self._prepared = self._prepared, None
+        now = self.core.now()
+        if prepared is not None and now - prepared[0] < PREPARED_NS:
+            return prepared[1]
+        return self._prospects.doubt(rss, now)
+
+    def start(self, reason: int, *, anyway: bool = False) -> ConcurrentCollection:
+        """Begin one, or stop the world for that reason where it cannot be; where it had better not
+        be too, but for `anyway`. Returns the one that is running, if any."""
+        handle = ConcurrentCollection(self, self._window_class and self._window_class())
+        mine = weakref.ref(handle, self._dropped)
+        while True:
+            # From here to the assignment one step: no other thread, no signal comes in between.
+            seen = self._running
+            if seen is None:
+                self._running = mine
+                break
+            running = seen()
+            if running is not None and running.outcome is None:
+                return running
+            self._dropped(seen)
+        try:
+            self._begin(handle, reason, anyway)
+        except BaseException:  # a signal handler's
+            handle._cancel(INTERRUPTED)
+            raise
+        finally:
+            handle._begun()
+            if handle.outcome is not None:
+                turn.over()
+        return handle
+
+    def _begin(self, handle: ConcurrentCollection, reason: int, anyway: bool) -> None:
+        rss = rss_bytes(self._memory)
+        why = self.missing
+        if not why and not anyway:
+            why = self._doubt(rss)
+        if not why:
+            why = handle._begin(*self._prospects.room(rss))
+        if why == BUSY:
+            handle._cancel(BUSY)
+            return
+        if why:
+            if self._running is not None and self._running() is handle:
+                self._running = None
+            self._fall_back(handle, why, reason)
+            return
+        start_ns = handle.measured.start_pause_ns
+        self._prospects.started(rss, start_ns)
+        self._stats = self._stats._replace(
+            started=self._stats.started + 1,
+            start_pause_max_ns=max(self._stats.start_pause_max_ns, start_ns),
+        )
+        if self._attended and handle.outcome is None:
+            self._attend(handle)
+
+    def _dropped(self, handle: weakref.ref[ConcurrentCollection]) -> None:
+        """Nobody holds it any more."""
+        if self._running is handle:
+            self._running = None
+
+    def wait_for_children(self) -> None:
+        """Until those that were killed are gone. Not for long: on a busy machine they take their
+        time to end, and the next collection, or a boundary, looks after them."""
+        deadline = time.monotonic() + REAP_SECONDS
+        while not self._reap() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def attend(self) -> None:
+        """At a boundary: the next step."""
+        held = self._held
+        if held is not None and held.outcome is None:
+            held._step()
+        else:
+            self._let_go(held)
+            self._attend_while_needed()
+
+    def _stop_the_world(self, reason: int) -> int:
+        return self.core.collect(FULL, reason)
+
+    def installed(
+        self, max_pause_ns: int, stop_the_world: Callable[[int], int] | None = None
+    ) -> None:
+        """There are boundaries now, and perhaps another way to stop the world."""
+        self.stop_the_world = stop_the_world or self._stop_the_world
+        self._stats = ConcurrentStats()
+        self._killed_before_ns = self._cpu_of_killed_ns()
+        self.slice_ns = min(SLICE_NS, max_pause_ns // 4)
+        self._attended = True
+        running = self.running
+        if running is not None:
+            self._attend(running)
+
+    def uninstalled(self) -> None:
+        self._attended = False
+        self.slice_ns = SLICE_NS
+        self.stop_the_world = self._stop_the_world
+        running = self.running
+        if running is not None:
+            running._cancel(UNINSTALLED)
+        self._held = None
+        self.wait_for_children()
+
+    def ended(self, collection: ConcurrentCollection) -> None:
+        turn.over()
+        seen = self._running
+        if seen is not None and seen() is collection:
+            self._dropped(seen)  # another thread may have begun the next one since
+        self._let_go(collection)
+        self._attend_while_needed()
+        if collection.outcome == NEVER_BEGAN:
+            return
+        self._prospects.ended(collection, self.core.now())
+        stats, run = self._stats, collection.measured
+        collected = collection.outcome == "collected"
+        self._stats = stats._replace(
+            collected=stats.collected + collected,
+            void=stats.void + (not collected),
+            objects_collected=stats.objects_collected + run.objects_collected,
+            sweep_pause_max_ns=max(stats.sweep_pause_max_ns, run.sweep_pause_max_ns),
+            child_cpu_ns=stats.child_cpu_ns + run.child_cpu_ns,
+            child_memory_bytes=max(stats.child_memory_bytes, run.child_memory_bytes),
+            tracked_objects=run.tracked_objects or stats.tracked_objects,
+        )
+
+    def after_fork(self) -> None:
+        running = self.running
+        self._held = self._running = self._prepared = None
+        self._stats = ConcurrentStats()
+        self._forget_children()
+        if running is not None:
+            running._after_fork()
+
+    def _attend(self, handle: ConcurrentCollection) -> None:
+        self._held = handle
+        self.core.attend(True)
+
+    def _let_go(self, handle: ConcurrentCollection | None) -> None:
+        """One step: another thread may hold the next one."""
+        if self._held is handle:
+            self._held = None
+
+    def _attend_while_needed(self) -> None:
+        """Until the last child is gone, and no longer."""
+        self.core.attend(self._attended and not self._reap())
+        if self._held is not None:  # another thread's, begun in the meantime
+            self.core.attend(True)
+
+    def _fall_back(self, handle: ConcurrentCollection, why: str, reason: int) -> None:
+        began = self.core.now()
+        if handle._fall_back(why, reason):
+            self._prospects.stopped(self.core.now() - began)
+        self._stats = self._stats._replace(fallbacks=self._stats.fallbacks + 1)
+        if why not in self._said:
+            self._said.add(why)
+            with suppress(Exception):  # a broken logging setup must not break anything
+                logger.warning("a full collection stopped the world: %s", why)
+
+
+def _missing(core: Core) -> str:
+    if core.implementation != "c":
+        return "concurrent collections need the compiled core"
+    if COLLECTOR != "generational":
+        return f"concurrent collections need the generational collector, not the {COLLECTOR}"
+    if sys.version_info >= NOT_TRIED:
+        return f"concurrent collections were not tried on CPython {sys.version.split()[0]}"
+    try:
+        importlib.import_module("gcctl._concurrent.compiled")
+    except ImportError as error:
+        return f"concurrent collections are not supported here: {error}"
+    return ""
+
+
+concurrent = Concurrent(twins.core, twins.memory)
+"""Of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=concurrent.after_fork)
+
+
+def collect_concurrently() -> ConcurrentCollection:
+    """Begin a full collection beside the process; while one runs, return that.
+
+    The process stops for the time it takes to make a child (20 to 40 ms per GB resident) instead of
+    for a full collection. The child finds out what is unreachable, CPython's collector frees it
+    here, in slices: one at each request boundary where gcctl is installed, the rest, or all of it,
+    in `finish()`.
+
+    Needs Linux, CPython's generational collector with the GIL, and the compiled core. Where it
+    cannot be, the world is stopped for an ordinary full collection at once, which is logged once,
+    and the outcome says so. It raises nothing for such reasons.
+    """
+    return concurrent.start(REASONS.index("requested"))
+
+
+def cycle_profile() -> CycleProfile:
+    """Who creates cyclic garbage: what the concurrent collections of this process have found.
+
+    Empty until the first of them is completed.
+    """
+    return concurrent.cycles.profile()

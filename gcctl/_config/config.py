@@ -1,0 +1,204 @@
+"""Configuration: checked once, immutable afterwards, the same from every source.
+
+Each source (arguments, a mapping, TOML, the environment) becomes a layer, a dict of normalised
+fields that `gcctl._config.fields` has checked; a `Config` is layers over a preset.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from gcctl._base.errors import ConfigError
+from gcctl._config.fields import FLAG, KINDS, MAX_TEXT, NS_PER_S, parse, parse_layer, shown
+from gcctl._config.presets import DEFAULT_POLICY, PRESETS, Values
+
+_log = logging.getLogger("gcctl")
+
+PREFIX: Final = "GCCTL_"
+RESERVED_VARIABLES: Final = frozenset(
+    {"GCCTL_IMPL", "GCCTL_BUILD_EXT", "GCCTL_DISABLE", "GCCTL_CONFIG"}
+)
+"""Variables that gcctl reads and that are not fields."""
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+def _mapping_layer(values: Any) -> dict[str, Any]:
+    if not issubclass(type(values), Mapping):
+        raise ConfigError(f"config: {shown(values)} is not accepted; expected a mapping of fields")
+    return parse_layer(values)
+
+
+def _environment_layer(environ: Mapping[str, str]) -> dict[str, Any]:
+    variables = {PREFIX + name.upper(): name for name in KINDS}
+    # Empty counts as unset: often all that a deployment template can do to unset a variable.
+    ours = {name: text for name, text in environ.items() if name.startswith(PREFIX) and text != ""}
+    unknown = ours.keys() - variables.keys() - RESERVED_VARIABLES
+    if unknown:
+        # Not an error: Kubernetes gives every pod GCCTL_SERVICE_HOST beside a service named gcctl.
+        _log.warning(
+            "ignored environment variables that are no gcctl settings: %s",
+            ", ".join(name + _nearest(name, variables) for name in sorted(unknown)),
+        )
+    known = {variables[name]: text for name, text in ours.items() if name in variables}
+    return parse_layer(
+        known, lambda field_name: f"{PREFIX}{field_name.upper()} (field {field_name})"
+    )
+
+
+def _nearest(variable: str, known: Iterable[str]) -> str:
+    import difflib  # for warnings only
+
+    near = difflib.get_close_matches(variable[:MAX_TEXT], sorted(known), n=1, cutoff=0.8)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
+    if not issubclass(type(path), str | os.PathLike):
+        raise ConfigError(
+            f"config: {shown(path)} is not accepted; expected the path of a TOML file"
+        )
+    where = str.__str__(os.fsdecode(path))  # a subclass may do anything when it is shown
+    try:
+        with open(where, "rb") as stream:
+            content = stream.read()
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise ConfigError(f"{file} {where!r} cannot be read: {error}") from error
+    import tomllib  # for files only
+
+    try:
+        table: object = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} {where!r} is not TOML: {error}") from error
+    keys = ("tool", "gcctl") if os.path.basename(where) == "pyproject.toml" else ("gcctl",)
+    for key in keys:
+        if not isinstance(table, dict) or key not in table:
+            raise ConfigError(f"{file} {where!r} has no table [{'.'.join(keys)}]")
+        table = table[key]
+    if not isinstance(table, dict):
+        raise ConfigError(f"{file} {where!r}: {'.'.join(keys)} is {shown(table)}; expected a table")
+    return parse_layer(table, lambda name: f"{file} {where!r}, {name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+class Config(Values):
+    """A complete, validated configuration: keyword arguments over the preset of `policy`.
+
+    Every field of `Values` (presets.py) may be given, in any spelling that docs/configuration.md
+    lists (`max_pause="10ms"`, `memory_limit="1GiB"`), or left out; what is left out comes from the
+    preset. Attributes hold normalised values, which are accepted again and give an equal Config.
+    Raises ConfigError for an unknown field and for a value that is not accepted.
+    """
+
+    given: frozenset[str] = field(init=False, compare=False, repr=False)
+    """Names of the fields that were given rather than filled in by the preset."""
+
+    def __init__(self, /, **values: Any) -> None:
+        # Not the generated one: its parameters would have to be typed as the normalised values,
+        # and a type checker would refuse max_pause="10ms". An absent name needs no sentinel either.
+        layer = parse_layer(values)
+        preset = PRESETS[layer.get("policy", DEFAULT_POLICY)]
+        for name in KINDS:
+            object.__setattr__(self, name, layer.get(name, getattr(preset, name)))
+        object.__setattr__(self, "given", frozenset(layer))
+
+    @property
+    def max_pause_ns(self) -> int:
+        """`max_pause` in whole nanoseconds."""
+        return round(self.max_pause * NS_PER_S)
+
+    @property
+    def check_interval_ns(self) -> int:
+        """`check_interval` in whole nanoseconds."""
+        return round(self.check_interval * NS_PER_S)
+
+    @property
+    def emergency_interval_ns(self) -> int | None:
+        """`emergency_interval` in whole nanoseconds; None: no emergency collections."""
+        interval = self.emergency_interval
+        return None if interval is None else round(interval * NS_PER_S)
+
+    def replace(self, /, **changes: Any) -> Self:
+        """A copy with these fields given; with another `policy`, its preset fills in the rest.
+
+        Unlike `dataclasses.replace`, which gives every field.
+        """
+        return type(self)(**(_given(self) | parse_layer(changes)))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+        """From field names, or from the source document's dict as it stands, or from both mixed.
+
+        Raises ConfigError for anything unknown or not accepted, and for one field given twice.
+        """
+        return cls(**_mapping_layer(mapping))
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Self:
+        """From the table [gcctl] of a TOML file, or [tool.gcctl] if it is called pyproject.toml.
+
+        Raises ConfigError, naming the path, for a file, table or value that is not accepted.
+        """
+        return cls(**_file_layer(path))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """From the variables GCCTL_<FIELD>; unknown GCCTL_ names are logged as a warning.
+
+        Raises ConfigError, naming the variable, for a value that is not accepted.
+        """
+        return cls(**_environment_layer(environ))
+
+    @classmethod
+    def resolve(
+        cls,
+        policy: str | None = None,
+        config: Any = None,
+        overrides: Mapping[str, object] = _NOTHING,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Self:
+        """All sources together: arguments beat the environment, which beats the file.
+
+        Among arguments `policy` beats `overrides`, which beat a Config or mapping given as `config`
+        (of a Config only its `given` fields count). The file is `config` if that is a path, else
+        the one GCCTL_CONFIG names. Whatever nobody gives comes from the preset of the policy that
+        won. Every source is checked, also where another one beats it. Raises ConfigError.
+        """
+        arguments: dict[str, Any] = {}
+        path: Any = None
+        if issubclass(type(config), Config):
+            arguments = _given(config)
+        elif issubclass(type(config), Mapping):
+            arguments = parse_layer(config)
+        elif issubclass(type(config), str | os.PathLike):
+            path = config
+        elif config is not None:
+            raise ConfigError(
+                f"config: {shown(config)} is not accepted; "
+                "expected a Config, a mapping of fields, or the path of a TOML file"
+            )
+        arguments |= _mapping_layer(overrides)
+        if policy is not None:
+            arguments |= parse_layer({"policy": policy})
+        file: dict[str, Any] = {}
+        if path is not None:
+            file = _file_layer(path)
+        elif named := environ.get("GCCTL_CONFIG"):
+            file = _file_layer(named, "config file of GCCTL_CONFIG")
+        return cls(**(file | _environment_layer(environ) | arguments))
+
+
+def _given(config: Config) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in config.given}
+
+
+def disabled(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether GCCTL_DISABLE asks for install to do nothing; raises ConfigError if it is unclear."""
+    text = environ.get("GCCTL_DISABLE", "")
+    kind = FLAG._replace(accepted="1, true, yes, on, or 0, false, no, off, or nothing")
+    return bool(text != "" and parse(kind, "GCCTL_DISABLE", text))

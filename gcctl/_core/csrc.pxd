@@ -1,0 +1,84 @@
+"""What this package uses of csrc/: one block per header, nothing else."""
+
+from libc.stdint cimport int64_t
+
+
+cdef extern from "clock.h" nogil:
+    int64_t gcctl_clock_now()
+    int64_t gcctl_clock_coarse()
+
+
+cdef extern from "histogram.h" nogil:
+    enum:
+        GCCTL_HISTOGRAM_BUCKETS
+
+    ctypedef struct gcctl_histogram:
+        int64_t *count
+
+
+cdef extern from "schedule.h" nogil:
+    enum:
+        GCCTL_GENERATIONS
+        GCCTL_SLOT_REPORT
+        GCCTL_SLOT_RECYCLE
+        GCCTL_SLOTS
+
+    ctypedef struct gcctl_schedule:
+        int64_t *every
+        int64_t nearest
+
+    void gcctl_schedule_set(gcctl_schedule *schedule, const int64_t *every)
+    int gcctl_schedule_take(gcctl_schedule *schedule, int64_t request)
+
+
+cdef extern from "recorder.h" nogil:
+    enum:
+        GCCTL_REASON_SCHEDULED
+        GCCTL_REASON_EMERGENCY
+        GCCTL_REASON_CONCURRENT
+        GCCTL_REASON_EXTERNAL
+        GCCTL_REASONS
+        GCCTL_RING_SIZE
+
+    ctypedef struct gcctl_event:
+        int64_t time_ns
+        int64_t pause_ns
+        int64_t collected
+        int64_t in_flight
+        int generation
+        int reason
+
+    ctypedef struct gcctl_totals:
+        int64_t collections
+        int64_t collected
+        int64_t pause_total_ns
+        int64_t pause_max_ns
+        gcctl_histogram pauses
+
+    ctypedef struct gcctl_tally:
+        int64_t collections
+        int64_t collected
+        int64_t pause_total_ns
+
+    ctypedef struct gcctl_recorder:
+        gcctl_tally *tally
+        gcctl_totals *generation
+        int64_t *by_reason
+        int64_t written
+        gcctl_event *ring
+
+    void gcctl_recorder_clear(gcctl_recorder *recorder)
+    void gcctl_recorder_add(gcctl_recorder *recorder, const gcctl_event *event)
+
+
+cdef extern from "window.h" nogil:
+    ctypedef struct gcctl_slot:
+        int64_t *collections
+        gcctl_totals all
+
+    ctypedef struct gcctl_window:
+        gcctl_slot *slot
+
+    void gcctl_window_clear(gcctl_window *window)
+    void gcctl_window_add(gcctl_window *window, const gcctl_event *event)
+    void gcctl_window_sum(const gcctl_window *window, int64_t now_ns, gcctl_slot *sum)

@@ -1,0 +1,235 @@
+"""The interpreter's GC settings: taken down, changed, and put back where nobody else did."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gcctl._base.errors import GcctlError
+from gcctl._interpreter.automatic_gc import automatic_gc
+from gcctl._interpreter.collector import COLLECTOR
+
+
+class NotRestoredError(GcctlError):
+    """A setting reads differently after it was put back."""
+
+
+class Settings(NamedTuple):
+    """What `gc` lets one set, but for callbacks (the core's business) and frozen objects."""
+
+    enabled: bool
+    """Automatic GC, as it will be when nobody holds it off any more."""
+    thresholds: tuple[int, int, int]
+    debug: int
+
+    @classmethod
+    def current(cls) -> Settings:
+        return cls(automatic_gc.enabled, gc.get_threshold(), gc.get_debug())
+
+    def put(self, setting: str) -> None:
+        """Make the interpreter's setting what it is here.
+
+        Raises NotRestoredError when it reads differently afterwards.
+        """
+        value = getattr(self, setting)
+        if setting == "enabled":
+            automatic_gc.set(value)
+        elif setting == "thresholds":
+            gc.set_threshold(*value)
+        else:
+            gc.set_debug(value)
+        found = getattr(Settings.current(), setting)
+        if found != value:
+            raise NotRestoredError(f"gc {setting} was set to {value!r} and reads {found!r}")
+
+
+class Drift(NamedTuple):
+    """A setting that somebody else changed while gcctl was installed; it is left as it is."""
+
+    setting: str
+    ours: object
+    found: object
+
+    def __str__(self) -> str:
+        return f"{self.setting}: gcctl left {self.ours!r}, somebody made it {self.found!r}"
+
+
+# `enabled` comes last: young objects and thresholds are to be in order when automatic GC is back.
+ORDER = ("thresholds", "debug", "enabled")
+
+
+class Rollback:
+    """Remembers the settings found and the ones made of them, and undoes the difference.
+
+    May be interrupted anywhere, by a signal that raises for example, and asked again: each setting
+    that is back counts as done.
+    """
+
+    def __init__(self) -> None:
+        self.original = Settings.current()
+        self._ours = self.original
+        self._undone = False
+
+    def apply(self, *, enabled: bool | None, thresholds: tuple[int, int, int] | None) -> None:
+        """Change settings; None leaves one as it was found."""
+        # What we want is written down before it is done: an interruption in between is undone too.
+        if thresholds is not None:
+            self._ours = self._ours._replace(thresholds=thresholds)
+            gc.set_threshold(*thresholds)
+            # The incremental collector has no third generation and reads 0 there whatever was set.
+            self._ours = self._ours._replace(thresholds=gc.get_threshold())
+        if enabled is not None:
+            if enabled and not gc.isenabled():
+                gc.collect(
+                    0
+                )  # else the next allocation would collect all that came while it was off
+            self._ours = self._ours._replace(enabled=enabled)
+            self._ours.put("enabled")
+
+    def adjust(self, thresholds: tuple[int, int, int]) -> bool:
+        """Change thresholds once more; False where somebody else has changed them meanwhile, or
+        they were put back."""
+        if self._undone or gc.get_threshold() != self._ours.thresholds:
+            return False
+        self.apply(enabled=None, thresholds=thresholds)
+        return True
+
+    @property
+    def switches_on(self) -> bool:
+        """True when undoing will start automatic GC, which then meets all that was allocated."""
+        return self.original.enabled and not gc.isenabled()
+
+    def undo(self) -> tuple[Drift, ...]:
+        """Put the original settings back, each verified by reading it again.
+
+        Returns the ones left alone because they are no longer what `apply` made them. Raises
+        NotRestoredError, after having tried all, when one does not take.
+        """
+        self._undone = True
+        drifts, errors = [], []
+        for setting in ORDER:
+            ours = getattr(self._ours, setting)
+            found = getattr(Settings.current(), setting)
+            original = getattr(self.original, setting)
+            if found == original:
+                continue
+            if found != ours:
+                drifts.append(Drift(setting, ours, found))
+                continue
+            try:
+                self.original.put(setting)
+            except NotRestoredError as error:
+                errors.append(str(error))
+            self._ours = self._ours._replace(**{setting: original})
+        if errors:
+            raise NotRestoredError("not restored: " + "; ".join(errors))
+        return tuple(drifts)
+
+
+class Watch:
+    """Finds out what others have changed about the collector.
+
+    No audit event tells of it, so it is found by looking.
+    """
+
+    def __init__(self, attached: Callable[[], bool], collecting: Callable[[], bool]) -> None:
+        """`attached` tells whether gcctl's entry is in the list of gc callbacks, `collecting`
+        whether a collection is running."""
+        self._attached = attached
+        self._collecting = collecting
+        self._list = gc.callbacks
+        self.frozen_by_others = False
+        self._ours_coming = False
+        self._seen: _Sight | None = self._look()
+
+    def end(self) -> None:
+        """gcctl puts things back from here on; who is in the middle of a look finds nothing."""
+        self._seen = None
+
+    def expect_change(self) -> None:
+        """gcctl itself is about to call gc.freeze() or gc.set_threshold()."""
+        seen = self._seen
+        if seen is not None and self._look().frozen_since(seen):
+            self.frozen_by_others = True
+        self._ours_coming = True
+
+    def changed_by_us(self, *, thresholds: bool = False) -> None:
+        """It has; the `thresholds` too, which else may be somebody else's."""
+        self._ours_coming = False
+        seen = self._seen
+        if seen is not None:
+            counts, collections = _counters()
+            settings = seen.settings
+            if thresholds:
+                settings = settings._replace(thresholds=gc.get_threshold())
+            self._seen = seen._replace(settings=settings, counts=counts, collections=collections)
+
+    def changes(self) -> tuple[str, ...]:
+        """What has changed since the last call, in words; each change is told once."""
+        # One that runs has zeroed CPython's counts and is not among its collections yet.
+        if self._collecting() or self._ours_coming:
+            return ()
+        before = automatic_gc.changes
+        seen, found = self._seen, self._look()
+        # With the assignment one step.
+        if seen is None or automatic_gc.changes != before or self._seen is not seen:
+            return ()  # gcctl itself is at it in another thread, or another one looks: next time
+        self._seen = found
+        changes = [
+            f"{setting}: {old!r} became {new!r}"
+            for setting, old, new in zip(
+                Settings._fields, seen.settings, found.settings, strict=True
+            )
+            if old != new
+        ]
+        if seen.attached and not found.attached:
+            changes.append(
+                "gcctl's entry was taken out of gc.callbacks: collections that others cause are "
+                "no longer seen"
+            )
+        if seen.in_place and not found.in_place:
+            changes.append("gc.callbacks became another list, which CPython does not look at")
+        if found.attached and found.frozen_since(seen):
+            self.frozen_by_others = True
+            changes.append("gc.freeze() was called")
+        return tuple(changes)
+
+    def _look(self) -> _Sight:
+        return _Sight(
+            Settings.current(), self._attached(), gc.callbacks is self._list, *_counters()
+        )
+
+
+class _Sight(NamedTuple):
+    settings: Settings
+    attached: bool
+    in_place: bool
+    """Whether gc.callbacks is still the list that CPython calls."""
+    counts: tuple[int, int, int]
+    collections: tuple[int, ...]
+
+    def frozen_since(self, before: _Sight) -> bool:
+        """gc.freeze() zeroes the counts, as else only a collection of that generation does.
+
+        Asking for the number of frozen objects would take as long as there are of them. Where a
+        count was 0 anyway a freeze goes unseen.
+        """
+        if COLLECTOR != "generational":
+            return False
+        return (
+            self.counts[2] < before.counts[2] and self.collections[2] == before.collections[2]
+        ) or (self.counts[1] < before.counts[1] and self.collections[1:] == before.collections[1:])
+
+
+def _counters() -> tuple[tuple[int, int, int], tuple[int, ...]]:
+    """CPython's counts since the last collection of each generation, and its collections."""
+    for _ in range(3):
+        collections, counts = _collections(), gc.get_count()
+        if collections == _collections():  # none came in between
+            return counts, collections
+    return counts, (-1, -1, -1)  # unlike any others: nothing is to be made of these counts
+
+
+def _collections() -> tuple[int, ...]:
+    return tuple(generation["collections"] for generation in gc.get_stats())

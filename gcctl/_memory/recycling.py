@@ -1,0 +1,71 @@
+"""Advice to replace this worker by a fresh one; whoever runs the workers obeys it or does not."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+from gcctl._base.callbacks import Callback, Delivery
+from gcctl._base.jitter import random_share
+
+logger = logging.getLogger("gcctl")
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleAdvice:
+    """Why this worker should be replaced once it has finished the request in hand."""
+
+    reason: Literal["requests", "rss", "memory_limit"]
+    """`requests`: it has served `recycle_after_requests`. `rss`: it is larger than `recycle_above`.
+    `memory_limit`: collecting does not get memory below `memory_limit`."""
+    message: str
+
+
+class Recycling:
+    """Thresholds of this worker, and the advice once one of them is passed."""
+
+    def __init__(self, after_requests: int | None, above_bytes: int | None, jitter: float) -> None:
+        self._configured = after_requests, above_bytes, jitter
+        self._delivery: Delivery[RecycleAdvice] = Delivery("advice to recycle")
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw this worker's own thresholds, from the last part below the configured ones.
+
+        Forked workers draw different ones.
+        """
+        self.advice: RecycleAdvice | None = None
+        after_requests, above_bytes, jitter = self._configured
+        self.after_requests = after_requests and _drawn(after_requests, jitter)
+        self.above_bytes = above_bytes and _drawn(above_bytes, jitter)
+
+    def add_callback(self, callback: Callback[RecycleAdvice]) -> None:
+        self._delivery.add(callback)
+        advice = self.advice
+        if advice is not None:
+            self._delivery.send(advice)
+
+    def advise(self, reason: Literal["requests", "rss", "memory_limit"], message: str) -> None:
+        """The first advice stays; a worker is recycled once."""
+        advice = RecycleAdvice(reason, message)
+        if self.advice is not None:  # with the next line one step
+            return
+        self.advice = advice
+        self._delivery.send(advice)
+        logger.warning("this worker should be recycled: %s", message)
+
+    def resume(self) -> None:
+        self._delivery.resume()
+
+    def finish(self, seconds: float) -> None:
+        self._delivery.finish(seconds)
+
+    def after_fork(self) -> None:
+        self.draw()
+        self._delivery.after_fork()
+
+
+def _drawn(most: int, jitter: float) -> int:
+    """A whole number from `(1 - jitter) * most` to `most`, never 0."""
+    return max(most - int((int(most * jitter) + 1) * random_share()), 1)

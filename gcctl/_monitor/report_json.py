@@ -1,0 +1,111 @@
+"""The report for programs: everything there is to know, as one JSON object."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import platform
+import re
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gcctl._config.config import Config
+from gcctl._core import histogram
+from gcctl._core.records import Event
+from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter.settings import Settings
+from gcctl._monitor.statistics import CollectionStats, Stats
+from gcctl._process.twins import core
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
+
+
+def render(stats: Stats, config: Config | None, events: tuple[Event, ...]) -> str:
+    """In one line, all ASCII; docs/command-line.md describes it."""
+    report = {
+        "environment": _environment(),
+        "config": config if stats.policy is not None else None,
+        "gc_settings": Settings.current(),
+        "stats": stats,
+        "events": events,
+    }
+    return json.dumps(plain(report), allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """Made of what JSON has: fields become the items of an object; a float that is no number, null.
+
+    By the fields that there are, so that none is forgotten when one is added.
+    """
+    if isinstance(value, CollectionStats):
+        return _fields(value) | _derived(value)
+    if is_dataclass(value):
+        return _fields(value)
+    if hasattr(value, "_asdict"):  # a NamedTuple
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, frozenset):
+        value = sorted(value)
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {field.name: plain(getattr(record, field.name)) for field in fields(record)}
+
+
+def _derived(stats: CollectionStats) -> dict[str, Any]:
+    """The properties, the percentiles, and the histogram with bounds for the numbers of buckets."""
+    kind = type(stats)
+    properties = [name for name in dir(kind) if isinstance(getattr(kind, name), property)]
+    bounds = ((*histogram.bounds(bucket), count) for bucket, count in stats.pause_histogram)
+    return {
+        **{name: plain(getattr(stats, name)) for name in properties},
+        "pause_percentiles_ns": {
+            name: stats.pause_percentile_ns(q) for name, q in PERCENTILES.items()
+        },
+        "pause_histogram": [
+            {"from_ns": low, "to_ns": high, "count": count} for low, high, count in bounds
+        ],
+    }
+
+
+def _environment() -> dict[str, object]:
+    system = platform.uname()  # platform.platform() would start a process to find out more
+    return {
+        "gcctl": _version(),
+        "implementation": core.implementation,
+        "python": platform.python_version(),
+        "python_implementation": platform.python_implementation(),
+        "collector": COLLECTOR,
+        "platform": f"{system.system}-{system.release}-{system.machine}",
+        "pid": os.getpid(),
+        "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "time_ns": core.now(),
+    }
+
+
+SITE_PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+"""The directory that gcctl is in."""
+
+
+@functools.cache
+def _version() -> str | None:
+    """Of gcctl, by the name of the metadata beside the package; None where it is elsewhere.
+
+    At the end of a program importlib.metadata could do harm: it imports a good two dozen modules
+    (csv, calendar, email), for which the program's own of the same names would be taken and run.
+    """
+    with suppress(OSError):
+        for name in os.listdir(SITE_PACKAGES):
+            if found := re.fullmatch(r"gcctl-(.+)\.dist-info", name):
+                return found[1]
+    return None

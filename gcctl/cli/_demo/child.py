@@ -1,0 +1,116 @@
+"""The processes of the demo, seen from the command: started, listened to, and always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+Command = Callable[[str], list[str]]
+"""How to run a module, by its name, in another interpreter."""
+
+
+class TrialError(Exception):
+    """A measurement that could not be made; the message says why."""
+
+
+class Child:
+    """A process of the demo. Killed when the `with` block is left, whatever for."""
+
+    def __init__(self, what: str, command: list[str]) -> None:
+        self._what = what
+        try:
+            with contextlib.ExitStack() as opened:
+                self._stderr = opened.enter_context(tempfile.TemporaryFile())
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._stderr,
+                    env=_environment(),
+                    text=True,
+                    encoding="utf-8",
+                )
+                opened.pop_all()  # closed in __exit__
+        except OSError as error:
+            raise TrialError(f"the {what} cannot be started: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        with self._stderr, contextlib.suppress(BrokenPipeError), self._process:
+            pass
+
+    def tell(self, word: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{word}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._death() from None
+
+    def hear(self) -> dict[str, Any]:
+        """The next event; raises TrialError when the process ends instead."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._death()
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except ValueError:
+            # Somebody's sitecustomize that prints, say.
+            raise TrialError(
+                f"the {self._what} printed {line.strip()!r}: something in this environment writes "
+                "to the standard output of every python"
+            ) from None
+        return event
+
+    def check(self) -> None:
+        if self._process.poll() is not None:
+            raise self._death()
+
+    def _death(self) -> TrialError:
+        status = self._process.wait()
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+        return TrialError(f"the {self._what} died ({how}): {last}")
+
+
+def module(command: Command, name: str, **plan: Any) -> list[str]:
+    """The command that runs a module of the demo with its plan as JSON."""
+    return [*command(f"gcctl.cli._demo.{name}"), json.dumps(plan)]
+
+
+def run_alone(what: str, command: list[str], progress: Callable[[int], None]) -> dict[str, Any]:
+    """Run a process that measures by itself; the figures that it says at its end.
+
+    `progress` gets what it says is done meanwhile. Raises TrialError when it dies.
+    """
+    with Child(what, command) as child:
+        while (event := child.hear())["event"] == "progress":
+            progress(event["done"])
+    del event["event"]
+    return event
+
+
+def _environment() -> dict[str, str]:
+    """Ours without gcctl's settings: each row is the preset as it stands, on the chosen core."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GCCTL_") or name == "GCCTL_IMPL"
+    }
