@@ -38,7 +38,7 @@ def serve(stagger: str, objects: int, seconds: float) -> None:
     """In a worker process: prints when its full collections began and ended."""
     import gcctl
     from gcctl._auto import full_collections, rules
-    from gcctl._concurrent.coordinator import concurrent
+    from gcctl._concurrent.coordinator import coordinator
     from gcctl._concurrent.staggering import turn
 
     rules.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
@@ -53,7 +53,7 @@ def serve(stagger: str, objects: int, seconds: float) -> None:
             batch: list[object] = [[] for _ in range(BATCH)]
             batch.append(batch)
         now = time.monotonic_ns()
-        if concurrent.running is not None:
+        if coordinator.running is not None:
             began, ended = began or now, now
         elif began:
             fulls.append((began, ended))

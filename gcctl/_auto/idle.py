@@ -18,7 +18,7 @@ GONE_SECONDS: Final = 1.0
 """How long stopping waits for an act that is under way."""
 
 
-class Deputy:
+class IdleThread:
     """The thread is there while there is something to wait for, and gone before a fork.
 
     `act()` does what is due, and returns how many seconds later it wants to be called again; None:

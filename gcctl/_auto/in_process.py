@@ -9,10 +9,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from gcctl._auto.idle import INTERVAL_SECONDS, STEP_SECONDS, Deputy
+from gcctl._auto.idle import INTERVAL_SECONDS, STEP_SECONDS, IdleThread
 from gcctl._auto.process_heap import ProcessHeap
-from gcctl._auto.rules import Auto, AutoStats
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._auto.rules import AutoStats, Rules
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._config.config import Config
 from gcctl._config.presets import PRESETS
 from gcctl._core.protocol import Core
@@ -21,7 +21,7 @@ from gcctl._interpreter.collector import COLLECTOR
 from gcctl._interpreter.settings import Rollback, Watch
 
 
-class Adaptive:
+class AutoInProcess:
     """What a controller has besides, under an adaptive policy."""
 
     def __init__(
@@ -56,25 +56,25 @@ class Adaptive:
         self._answers: list[float | None] = []  # its last, if that was not taken yet
         self._asked_for = False  # the full collection of somebody else that was the last
         own = rollback.original.thresholds
-        self._auto = Auto(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
-        self._deputy = Deputy(self._act, core.boundaries, fault)
+        self._rules = Rules(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
+        self._deputy = IdleThread(self._act, core.boundaries, fault)
 
     def start(self) -> None:
-        self._auto.begin(self._rss())
-        self._adjust_thresholds(self._auto.thresholds_without_requests())
+        self._rules.begin(self._rss())
+        self._adjust_thresholds(self._rules.thresholds_without_requests())
 
     @property
     def stats(self) -> AutoStats:
-        return self._auto.stats
+        return self._rules.stats
 
-    def look(self, rss: int) -> None:
+    def check(self, rss: int) -> None:
         """At a boundary."""
         if self._ended:
             return
         try:
             self.heap.repair()
-            self._adjust_thresholds(self._auto.safety_net.thresholds())
-            self._auto.look(rss)
+            self._adjust_thresholds(self._rules.safety_net.thresholds())
+            self._rules.check(rss)
         finally:
             self.stand_by()
 
@@ -97,11 +97,11 @@ class Adaptive:
 
     def note_collection(self, event: Event) -> None:
         """In the gc callback of a collection of somebody else, most likely automatic."""
-        if self._ended or not self._auto.concerns(event):
+        if self._ended or not self._rules.concerns(event):
             return
-        is_to_stand_by = self._auto.automatic(event, self._rss(), asked_for=self._asked_for)
+        is_to_stand_by = self._rules.automatic(event, self._rss(), asked_for=self._asked_for)
         if not self._core.boundaries():
-            self._adjust_thresholds(self._auto.thresholds_without_requests())
+            self._adjust_thresholds(self._rules.thresholds_without_requests())
         if is_to_stand_by:
             self.stand_by()
 
@@ -117,7 +117,7 @@ class Adaptive:
         self._adjusting = False
         self._deputy.after_fork()
         self.heap.after_fork()
-        self._auto.begin(self._rss())
+        self._rules.begin(self._rss())
 
     def stop(self) -> None:
         """Do nothing more."""
@@ -165,8 +165,8 @@ class Adaptive:
         if loop is None or not loop.is_running() or _has_threads():
             return self.idle()
         if self._asked_loop:  # something keeps it busy: automatic GC is to see to that
-            self.heap.look_after(0)
-            net, marks = self._auto.safety_net, self._core.boundaries() > 0
+            self.heap.check_after(0)
+            net, marks = self._rules.safety_net, self._core.boundaries() > 0
             self._adjust_thresholds(
                 net.thresholds_at_idle() if marks else net.thresholds_without_requests()
             )
@@ -190,21 +190,21 @@ class Adaptive:
         self._asked_loop = False
 
     def idle(self) -> float | None:
-        """As a boundary would, while none comes. Returns seconds, as `Deputy` wants them."""
+        """As a boundary would, while none comes. Returns seconds, as `IdleThread` wants them."""
         if self._ended:
             return None
         self.heap.repair()
-        if concurrent.running is not None:
-            concurrent.attend()
-        owed = self._auto.look(self._rss(), boundary=False)
+        if coordinator.running is not None:
+            coordinator.sweep_step()
+        owed = self._rules.check(self._rss(), boundary=False)
         marks = self._core.boundaries() > 0
         if not marks:
-            self._adjust_thresholds(self._auto.thresholds_without_requests())
-        if concurrent.running is not None:
+            self._adjust_thresholds(self._rules.thresholds_without_requests())
+        if coordinator.running is not None:
             return STEP_SECONDS
         if not marks:  # automatic GC does it all
             return INTERVAL_SECONDS if owed else None
-        net = self._auto.safety_net
+        net = self._rules.safety_net
         if net.is_stretched(self._core.now()):
             self._adjust_thresholds(net.thresholds())
             return STEP_SECONDS

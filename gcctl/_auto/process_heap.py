@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from gcctl._auto.full_collections import Full
 from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
@@ -49,7 +49,7 @@ class ProcessHeap:
         """`stop`: full collections are never to be concurrent. `patient`: looks may be further
         apart than they are by themselves. The others are called around each call of `gc.freeze()`,
         and when a concurrent collection for memory pressure runs."""
-        self.concurrent = not stop and not concurrent.missing
+        self.concurrent = not stop and not coordinator.missing
         self.tenured = Tenure(core.freeze, can_be_kept=self.concurrent)
         self.boundaries = core.boundaries
         self.now = core.now
@@ -75,9 +75,9 @@ class ProcessHeap:
             return 0
         return self._core.collect(generation, SCHEDULED)
 
-    def look_after(self, intervals: int) -> None:
+    def check_after(self, intervals: int) -> None:
         if self._patient or not intervals:
-            self._core.look_after(intervals)
+            self._core.check_after(intervals)
 
     @property
     def kept(self) -> bool:
@@ -86,7 +86,7 @@ class ProcessHeap:
     def tenure(self) -> bool:
         self._thawed = False
         if self._tenures_after != NOT_WAITING:
-            if concurrent.collected <= self._tenures_after:
+            if coordinator.collected <= self._tenures_after:
                 return False
             self._tenures_after = NOT_WAITING
         self._before_freeze()
@@ -106,10 +106,10 @@ class ProcessHeap:
             self.tenure()
 
     def fulls(self) -> int:
-        return concurrent.collected + self._stopped
+        return coordinator.collected + self._stopped
 
     def full_runs(self) -> bool:
-        return concurrent.running is not None
+        return coordinator.running is not None
 
     def after_fork(self) -> None:
         self._relief = None
@@ -120,11 +120,11 @@ class ProcessHeap:
 
     def prepare_full(self) -> None:
         if not self._stop:
-            concurrent.prepare()
+            coordinator.prepare()
 
     def begin_full(self) -> Full:
         if not self._stop:
-            return concurrent.start(SCHEDULED)
+            return coordinator.start(SCHEDULED)
         try:
             collected = self.stop_the_world(SCHEDULED)
         finally:
@@ -140,7 +140,7 @@ class ProcessHeap:
         thawed = self.tenured.returnable
         self.tenured.give_back()
         if self.tenured.kept:
-            self._tenures_after = concurrent.collected
+            self._tenures_after = coordinator.collected
         try:
             collected = self._core.collect(FULL, reason)
             self._stopped += collected >= 0 and not self.tenured.kept
@@ -163,10 +163,10 @@ class ProcessHeap:
             self._asked += 1
             if self._asked > PATIENCE:
                 return self.stop_the_world(PRESSURE)
-            concurrent.attend()
+            coordinator.sweep_step()
         if relief is None or (relief.outcome or "").startswith("void"):
             self._asked = 0
-            relief = concurrent.start(PRESSURE)
+            relief = coordinator.start(PRESSURE)
         if relief.outcome is None:
             self._on_relief()
             self._relief = relief

@@ -67,7 +67,7 @@ class Heap(WholeHeap, Protocol):
 
     def boundaries(self) -> int: ...
 
-    def look_after(self, intervals: int) -> None:
+    def check_after(self, intervals: int) -> None:
         """So many intervals until the next look at a boundary, where that is possible; 0: at the
         next one."""
 
@@ -121,7 +121,7 @@ class AutoStats(NamedTuple):
     """The last one about each generation, and about full collections."""
 
 
-class Auto:
+class Rules:
     """The policy of one process. All of its state is a few numbers."""
 
     def __init__(
@@ -155,7 +155,7 @@ class Auto:
         self._recent = Debt(now)
         self._full = FullCollections(self._heap, self._budget, rss)
         self.safety_net.clear(now, rss)
-        self._looking = False
+        self._checking = False
         self._rss = rss  # at the last look at a boundary
         self._boundaries = 0  # up to that
         self._intervals = 1  # from there to the next one
@@ -187,21 +187,21 @@ class Auto:
             decisions=tuple(sorted(self._decisions.values())),
         )
 
-    def look(self, rss: int, *, boundary: bool = True) -> bool:
+    def check(self, rss: int, *, boundary: bool = True) -> bool:
         """Do what is due: at a boundary, or (by another thread) while none comes.
 
         At a boundary, and while no request is in flight, it is the time for young objects too; at
         idle, for whatever takes no longer than `max_pause`. Returns whether anything is owed.
         """
-        if self._looking:  # in a finalizer, or in two threads; with the next line one step
+        if self._checking:  # in a finalizer, or in two threads; with the next line one step
             return True
-        self._looking = True
+        self._checking = True
         try:
-            return self._look(rss, boundary)
+            return self._check(rss, boundary)
         finally:
-            self._looking = False
+            self._checking = False
 
-    def _look(self, rss: int, boundary: bool) -> bool:
+    def _check(self, rss: int, boundary: bool) -> bool:
         # A program that marks no requests is not idle because none is in flight; and automatic GC
         # goes through what it has not tenured.
         marks = self._heap.boundaries() > 0
@@ -261,7 +261,7 @@ class Auto:
         there is not collecting. The first boundary after some time without is one."""
         if not boundary:
             self._intervals = 0
-            self._heap.look_after(0)
+            self._heap.check_after(0)
             return
         boundaries = self._heap.boundaries()
         owed_ns = max(self._middle.predicted_ns, self._recent.predicted_ns - self._recent.kept_ns)
@@ -273,7 +273,7 @@ class Auto:
         )
         self._rss, self._boundaries = rss, boundaries
         self._intervals = min(max(self._intervals * 2, 1), MOST_INTERVALS) if calm else 1
-        self._heap.look_after(self._intervals)
+        self._heap.check_after(self._intervals)
 
     def _begin_full(self) -> bool:
         """The one that was found to be wanted at the last look, if its moment has come."""
@@ -333,9 +333,9 @@ class Auto:
             young, middle, _ = self._heap.tallies()
             paused_ns = young.pause_total_ns + middle.pause_total_ns
             self.safety_net.note_time(self._heap.now(), paused_ns, rss)
-        if self._looking:  # the next look takes it in
+        if self._checking:  # the next look takes it in
             return False
-        self._looking = True
+        self._checking = True
         try:
             self._take_in()
             self._full.note_rss(rss)
@@ -351,7 +351,7 @@ class Auto:
             self._full.by_growth = self._is_growth_a_reason()
             return self._full.run() or (self._may_need_full() and bool(self._full.wanted()))
         finally:
-            self._looking = False
+            self._checking = False
 
     def _may_leave_out_next(self) -> bool:
         """Will the next collection of automatic GC's be of generation 1, and of no use?"""

@@ -28,7 +28,7 @@ class _Registered(Generic[Message]):
         self.told: Message | None = None
 
 
-class Delivery(Generic[Message]):
+class CallbackThread(Generic[Message]):
     """Calls the callbacks in a thread that lives as long as there is something to deliver.
 
     What a callback raises is logged. One that blocks keeps the others of this delivery waiting, and

@@ -28,7 +28,7 @@ CHILD_SECONDS = 120
 """How long a child may take, on the clock and of CPU time. One million objects take it 0.1 s to
 0.5 s; but it runs only when nobody else wants the processor."""
 
-LOOK_NS = 5_000_000
+CHECK_NS = 5_000_000
 """Shortest time between two looks at whether the child is alive."""
 
 SAMPLE_NS = 2_000_000_000
@@ -133,7 +133,7 @@ class ConcurrentCollection:
         self._busy_ns = 0  # since when no slice could be swept because of other collections
         self._answered = False
         self._started_ns = 0
-        self._look_ns = 0
+        self._check_ns = 0
         self._types: list[tuple[str, int]] = []  # of unreachable objects, and how many
         self._untyped = 0  # objects of further types
         self._slice = SMALLEST_SLICE
@@ -200,7 +200,7 @@ class ConcurrentCollection:
             if core.collect(FULL, CONCURRENT, action) < 0:
                 return BUSY
             self._started_ns = core.now()
-            self._look_ns = self._started_ns
+            self._check_ns = self._started_ns
             self._full_collections = _full_collections()
             self._run = ConcurrentRun(start_pause_ns=self._started_ns - began)
             if self._ending:  # a finalizer has uninstalled gcctl, or forked
@@ -255,9 +255,9 @@ class ConcurrentCollection:
             ]
             self._answered = True
             return self._spoiled()
-        if now < self._look_ns:
+        if now < self._check_ns:
             return ""
-        self._look_ns = now + LOOK_NS
+        self._check_ns = now + CHECK_NS
         # It may have answered and ended since.
         if window.reaped() and not window.state():
             return f"void: the child {_ended(window.usage_of_child()[1])}"

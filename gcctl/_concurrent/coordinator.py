@@ -20,7 +20,7 @@ from gcctl._concurrent.collection import (
     ConcurrentCollection,
 )
 from gcctl._concurrent.cycle_profile import CycleProfile, Cycles
-from gcctl._concurrent.feasibility import Prospects
+from gcctl._concurrent.feasibility import Feasibility
 from gcctl._concurrent.staggering import turn
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
@@ -66,7 +66,7 @@ class ConcurrentStats(NamedTuple):
     """Of the last one."""
 
 
-class Concurrent:
+class Coordinator:
     """The concurrent collections of a process, of which one runs at a time."""
 
     def __init__(self, core: Core, memory: Memory) -> None:
@@ -90,11 +90,11 @@ class Concurrent:
         self._running: weakref.ref[ConcurrentCollection] | None = None
         self._held: ConcurrentCollection | None = None
         """The same, where there are boundaries to take it to its end."""
-        self._attended = False
+        self._has_boundaries = False
         self._said: set[str] = set()
         self._stats = ConcurrentStats()
         self._killed_before_ns = 0
-        self._prospects = Prospects()
+        self._feasibility = Feasibility()
         self._prepared: tuple[int, str] | None = None  # when, and the doubt that there was
 
     @property
@@ -117,14 +117,14 @@ class Concurrent:
         of its stop but for the making of the child. Only where it can be at all."""
         if not self.missing:
             now = self.core.now()
-            self._prepared = now, self._prospects.doubt(rss_bytes(self._memory), now)
+            self._prepared = now, self._feasibility.doubt(rss_bytes(self._memory), now)
 
     def _doubt(self, rss: int) -> str:
         prepared, self._prepared = self._prepared, None
         now = self.core.now()
         if prepared is not None and now - prepared[0] < PREPARED_NS:
             return prepared[1]
-        return self._prospects.doubt(rss, now)
+        return self._feasibility.doubt(rss, now)
 
     def start(self, reason: int, *, anyway: bool = False) -> ConcurrentCollection:
         """Begin one, or stop the world for that reason where it cannot be; where it had better not
@@ -158,7 +158,7 @@ class Concurrent:
         if not why and not anyway:
             why = self._doubt(rss)
         if not why:
-            why = handle._begin(*self._prospects.room(rss))
+            why = handle._begin(*self._feasibility.room(rss))
         if why == BUSY:
             handle._cancel(BUSY)
             return
@@ -168,13 +168,13 @@ class Concurrent:
             self._fall_back(handle, why, reason)
             return
         start_ns = handle.measured.start_pause_ns
-        self._prospects.started(rss, start_ns)
+        self._feasibility.started(rss, start_ns)
         self._stats = self._stats._replace(
             started=self._stats.started + 1,
             start_pause_max_ns=max(self._stats.start_pause_max_ns, start_ns),
         )
-        if self._attended and handle.outcome is None:
-            self._attend(handle)
+        if self._has_boundaries and handle.outcome is None:
+            self._keep(handle)
 
     def _dropped(self, handle: weakref.ref[ConcurrentCollection]) -> None:
         """Nobody holds it any more."""
@@ -188,14 +188,14 @@ class Concurrent:
         while not self._reap() and time.monotonic() < deadline:
             time.sleep(0.001)
 
-    def attend(self) -> None:
+    def sweep_step(self) -> None:
         """At a boundary: the next step."""
         held = self._held
         if held is not None and held.outcome is None:
             held._step()
         else:
             self._let_go(held)
-            self._attend_while_needed()
+            self._step_while_needed()
 
     def _stop_the_world(self, reason: int) -> int:
         return self.core.collect(FULL, reason)
@@ -208,13 +208,13 @@ class Concurrent:
         self._stats = ConcurrentStats()
         self._killed_before_ns = self._cpu_of_killed_ns()
         self.slice_ns = min(SLICE_NS, max_pause_ns // 4)
-        self._attended = True
+        self._has_boundaries = True
         running = self.running
         if running is not None:
-            self._attend(running)
+            self._keep(running)
 
     def uninstalled(self) -> None:
-        self._attended = False
+        self._has_boundaries = False
         self.slice_ns = SLICE_NS
         self.stop_the_world = self._stop_the_world
         running = self.running
@@ -229,10 +229,10 @@ class Concurrent:
         if seen is not None and seen() is collection:
             self._dropped(seen)  # another thread may have begun the next one since
         self._let_go(collection)
-        self._attend_while_needed()
+        self._step_while_needed()
         if collection.outcome == NEVER_BEGAN:
             return
-        self._prospects.ended(collection, self.core.now())
+        self._feasibility.ended(collection, self.core.now())
         stats, run = self._stats, collection.measured
         collected = collection.outcome == "collected"
         self._stats = stats._replace(
@@ -253,25 +253,25 @@ class Concurrent:
         if running is not None:
             running._after_fork()
 
-    def _attend(self, handle: ConcurrentCollection) -> None:
+    def _keep(self, handle: ConcurrentCollection) -> None:
         self._held = handle
-        self.core.attend(True)
+        self.core.want_sweep_steps(True)
 
     def _let_go(self, handle: ConcurrentCollection | None) -> None:
         """One step: another thread may hold the next one."""
         if self._held is handle:
             self._held = None
 
-    def _attend_while_needed(self) -> None:
+    def _step_while_needed(self) -> None:
         """Until the last child is gone, and no longer."""
-        self.core.attend(self._attended and not self._reap())
+        self.core.want_sweep_steps(self._has_boundaries and not self._reap())
         if self._held is not None:  # another thread's, begun in the meantime
-            self.core.attend(True)
+            self.core.want_sweep_steps(True)
 
     def _fall_back(self, handle: ConcurrentCollection, why: str, reason: int) -> None:
         began = self.core.now()
         if handle._fall_back(why, reason):
-            self._prospects.stopped(self.core.now() - began)
+            self._feasibility.stopped(self.core.now() - began)
         self._stats = self._stats._replace(fallbacks=self._stats.fallbacks + 1)
         if why not in self._said:
             self._said.add(why)
@@ -293,11 +293,11 @@ def _missing(core: Core) -> str:
     return ""
 
 
-concurrent = Concurrent(twins.core, twins.memory)
+coordinator = Coordinator(twins.core, twins.memory)
 """Of this process."""
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=concurrent.after_fork)
+    os.register_at_fork(after_in_child=coordinator.after_fork)
 
 
 def collect_concurrently() -> ConcurrentCollection:
@@ -312,7 +312,7 @@ def collect_concurrently() -> ConcurrentCollection:
     cannot be, the world is stopped for an ordinary full collection at once, which is logged once,
     and the outcome says so. It raises nothing for such reasons.
     """
-    return concurrent.start(REASONS.index("requested"))
+    return coordinator.start(REASONS.index("requested"))
 
 
 def cycle_profile() -> CycleProfile:
@@ -320,4 +320,4 @@ def cycle_profile() -> CycleProfile:
 
     Empty until the first of them is completed.
     """
-    return concurrent.cycles.profile()
+    return coordinator.cycles.profile()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import _thread
 import gc
 
-from gcctl._concurrent.coordinator import Concurrent
+from gcctl._concurrent.coordinator import Coordinator
 from gcctl._concurrent.cycle_profile import CycleProfile
 from gcctl._core.records import REASONS
 from gcctl._interpreter.automatic_gc import automatic_gc
 
 REQUESTED = REASONS.index("requested")
 
-LOOK_SECONDS = 0.02
+CHECK_SECONDS = 0.02
 MOST_SECONDS = 1.0
 """Longest time between two collections."""
 
@@ -30,7 +30,7 @@ STOP_SECONDS = 5.0
 class CycleProfiler:
     """From `start` to `stop`, in a thread of its own."""
 
-    def __init__(self, concurrent: Concurrent) -> None:
+    def __init__(self, concurrent: Coordinator) -> None:
         self._concurrent = concurrent
         self._stop = _thread.allocate_lock()
         self._done = _thread.allocate_lock()
@@ -64,8 +64,8 @@ class CycleProfiler:
     def _run(self) -> None:
         waited = 0.0
         try:
-            while not self._stop.acquire(timeout=LOOK_SECONDS):
-                waited += LOOK_SECONDS
+            while not self._stop.acquire(timeout=CHECK_SECONDS):
+                waited += CHECK_SECONDS
                 if waited >= MOST_SECONDS or gc.get_count()[0] >= YOUNG_OBJECTS:
                     waited = 0.0
                     self._collect()

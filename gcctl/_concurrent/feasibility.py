@@ -36,7 +36,7 @@ FAILURES = 2
 BACK_OFF_NS = 600 * 10**9
 
 
-class Prospects:
+class Feasibility:
     """What the next collection is expected to take, from the last ones."""
 
     def __init__(self) -> None:

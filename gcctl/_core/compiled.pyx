@@ -58,8 +58,8 @@ cdef class Core:
     # The hot path: read or written at every request.
     cdef int64_t requests
     cdef int64_t requests_in_flight
-    cdef int64_t act_at  # requests at which there is something to do; INT64_MAX while stopped
-    cdef int64_t look_at  # clock at which there is; INT64_MAX: never
+    cdef int64_t due_at  # requests at which there is something to do; INT64_MAX while stopped
+    cdef int64_t check_at  # clock at which there is; INT64_MAX: never
     cdef int64_t young_after  # net allocations from which on generation 0 is due; 0: never
     cdef object context
 
@@ -67,7 +67,7 @@ cdef class Core:
     cdef bint external
     cdef bint telling_external
     cdef bint concurrent
-    cdef bint attending
+    cdef bint sweeping
     cdef int owed  # generation whose turn came while a collection was running, or NONE_DUE
     cdef int64_t allocated_before  # the last collection and all before it
     cdef int64_t failures
@@ -77,7 +77,7 @@ cdef class Core:
     cdef int64_t emergency_interval_ns  # -1: none
     cdef int emergency_generation
     cdef int64_t emergency_at  # clock before which there is no further one
-    cdef int64_t look_interval_ns  # -1: none
+    cdef int64_t check_interval_ns  # -1: none
     cdef gcctl_schedule schedule
     cdef gcctl_recorder recorder
     cdef gcctl_window window
@@ -114,9 +114,9 @@ cdef class Core:
         self.notify = None
         self.emergency_interval_ns = -1
         self.emergency_generation = FULL
-        self.look_interval_ns = -1
+        self.check_interval_ns = -1
         self._clear()
-        self.act_at = self.look_at = INT64_MAX
+        self.due_at = self.check_at = INT64_MAX
 
     def request(self, func=None, /):
         """The context manager of a request; or, given a function, that function as a request."""
@@ -163,7 +163,7 @@ cdef class Core:
         self.emergency_interval_ns = orders.emergency_interval_ns
         self.emergency_generation = orders.emergency_generation
         self.young_after = orders.young_after
-        self.look_interval_ns = orders.look_interval_ns
+        self.check_interval_ns = orders.check_interval_ns
         self.external = orders.external
         self.telling_external = orders.tell_external
         self.concurrent = orders.concurrent
@@ -176,8 +176,8 @@ cdef class Core:
             self.callbacks.append(self.callback)
 
     def stop(self):
-        self.active = self.attending = False
-        self.act_at = self.look_at = INT64_MAX
+        self.active = self.sweeping = False
+        self.due_at = self.check_at = INT64_MAX
         self.young_after = NEVER
         self.notify = None
         cdef Py_ssize_t position = self._position()
@@ -201,14 +201,14 @@ cdef class Core:
         gc_freeze()
         return collected
 
-    def attend(self, bint on):
-        self.attending = on
+    def want_sweep_steps(self, bint on):
+        self.sweeping = on
         if on and self.active:
-            self.act_at = 0
+            self.due_at = 0
 
-    def look_after(self, int intervals):
-        if self.active and self.look_interval_ns >= 0:
-            self.look_at = self._now() + intervals * self.look_interval_ns if intervals else 0
+    def check_after(self, int intervals):
+        if self.active and self.check_interval_ns >= 0:
+            self.check_at = self._now() + intervals * self.check_interval_ns if intervals else 0
 
     def snapshot(self):
         # Copied first: making the tuples may itself set off a collection, which would be recorded.
@@ -340,10 +340,10 @@ cdef class Core:
 
     cdef int _activate(self) except -1:
         self.active = True
-        self.act_at = self.schedule.nearest
-        self.look_at = INT64_MAX
-        if self.look_interval_ns >= 0:
-            self.look_at = self._now() + self.look_interval_ns
+        self.due_at = self.schedule.nearest
+        self.check_at = INT64_MAX
+        if self.check_interval_ns >= 0:
+            self.check_at = self._now() + self.check_interval_ns
 
     cdef inline int _exit(self, exc_type) except -1:
         if self.requests_in_flight <= 0:
@@ -363,7 +363,7 @@ cdef class Core:
         return total
 
     cdef inline bint _something_is_due(self, int64_t request) except -1:
-        return request >= self.act_at or self._time_to_look() or self._young_is_due()
+        return request >= self.due_at or self._time_to_check() or self._young_is_due()
 
     cdef inline bint _young_is_due(self) except -1:
         return self.young_after != NEVER and self._count() >= self.young_after
@@ -374,12 +374,12 @@ cdef class Core:
             return (<tuple>gc_get_count())[0]
         return self.fake_count()
 
-    cdef inline bint _time_to_look(self) except -1:
-        if self.look_at == INT64_MAX:
+    cdef inline bint _time_to_check(self) except -1:
+        if self.check_at == INT64_MAX:
             return False
         if self.fake_clock is None:
-            return gcctl_clock_coarse() >= self.look_at
-        return self.fake_clock() >= self.look_at
+            return gcctl_clock_coarse() >= self.check_at
+        return self.fake_clock() >= self.check_at
 
     cdef inline gcctl_event *_newest(self) noexcept:
         return &self.recorder.ring[(self.recorder.written - 1) % GCCTL_RING_SIZE]
@@ -389,7 +389,7 @@ cdef class Core:
         if event.pause_ns > self.max_pause_ns and event.pause_ns > self.long_pause.pause_ns:
             self.long_pause = event[0]
             if self.active:
-                self.act_at = 0
+                self.due_at = 0
 
     cdef inline void _record(self, const gcctl_event *event) noexcept:
         gcctl_recorder_add(&self.recorder, event)
@@ -407,7 +407,7 @@ cdef class Core:
         self.unmatched_exits = 0
         self.faults = 0
         self.owed = NONE_DUE
-        self.attending = False
+        self.sweeping = False
         self.emergency_at = self._now()  # the first may come at once
         self.long_pause.pause_ns = 0
         gcctl_recorder_clear(&self.recorder)
@@ -421,7 +421,7 @@ cdef class Core:
         cdef int generation = self.owed
         cdef int reason = GCCTL_REASON_SCHEDULED
         cdef int candidate
-        self.act_at = 0 if self.attending else self.schedule.nearest
+        self.due_at = 0 if self.sweeping else self.schedule.nearest
         self.owed = NONE_DUE
         for candidate in range(GCCTL_GENERATIONS):
             if due >> candidate & 1 and candidate > generation:
@@ -432,9 +432,9 @@ cdef class Core:
             if self._emergency():
                 generation = max(generation, self.emergency_generation)
                 reason = GCCTL_REASON_EMERGENCY
-        cdef bint look = self._time_to_look()
+        cdef bint look = self._time_to_check()
         if look:
-            self.look_at = self._now() + self.look_interval_ns
+            self.check_at = self._now() + self.check_interval_ns
         elif self._young_is_due():  # else it is for the look to say whether this is the time
             generation = max(generation, YOUNG)
         cdef bint full = (generation == FULL and self.concurrent
@@ -446,7 +446,7 @@ cdef class Core:
                 self.owed = FULL
         if self.long_pause.pause_ns:
             if self.holds:
-                self.act_at = 0  # at the next boundary
+                self.due_at = 0  # at the next boundary
             else:
                 self.tell_long_pause()
         if due >> GCCTL_SLOT_REPORT & 1:
@@ -454,11 +454,11 @@ cdef class Core:
         if due >> GCCTL_SLOT_RECYCLE & 1:
             self._tell("recycle", None)
         if look:
-            self._tell("look", None)
+            self._tell("check", None)
         if full:
             self._tell("full", None)
-        elif self.attending:
-            self._tell("attend", None)
+        elif self.sweeping:
+            self._tell("sweep_step", None)
         return 0
 
     cdef int _tell(self, kind, event) except -1:
@@ -487,7 +487,7 @@ cdef class Core:
     cdef int _collect_at_boundary(self, int generation, int reason) except -1:
         if self._collect(generation, reason, None) == DID_NOT_RUN:
             self.owed = max(self.owed, generation)
-            self.act_at = self.requests + 1
+            self.due_at = self.requests + 1
             return 0
         # Recording was the last thing that _collect did: the newest event is ours.
         cdef gcctl_event event = self._newest()[0]

@@ -26,7 +26,7 @@ class Orders(NamedTuple):
     young_after: int = NEVER
     """Net allocations of tracked objects since the last collection, as `gc.get_count()` has them,
     from which on generation 0 is due at a boundary; but at one with a look, which sees to that."""
-    look_interval_ns: int = -1
+    check_interval_ns: int = -1
     """Shortest time between two boundaries at which memory and settings are looked at; -1: none."""
     emergency_interval_ns: int = -1
     """Shortest time between two collections for failing requests; -1: none."""
@@ -43,7 +43,7 @@ class Orders(NamedTuple):
 
 
 Kind = Literal[
-    "long_pause", "report", "recycle", "look", "full", "attend", "external", "external_full"
+    "long_pause", "report", "recycle", "check", "full", "sweep_step", "external", "external_full"
 ]
 Notify = Callable[[Kind, Event | None], object]
 """What a core calls at a boundary, outside any collection: when one has paused the process for
@@ -138,11 +138,11 @@ class Core(Protocol):
         """Collect generation 0, and call `gc.freeze()` before anything else can come in between (in
         the Python twin other threads can): what was garbage would stay. Returns as `collect`."""
 
-    def attend(self, on: bool) -> None:
-        """Tell ("attend") at every boundary, or not any more."""
+    def want_sweep_steps(self, on: bool) -> None:
+        """Tell ("sweep_step") at every boundary, or not any more."""
 
-    def look_after(self, intervals: int) -> None:
-        """The next look comes after so many of `look_interval_ns`; 0: at the next boundary."""
+    def check_after(self, intervals: int) -> None:
+        """The next look comes after so many of `check_interval_ns`; 0: at the next boundary."""
 
     def snapshot(self) -> Snapshot: ...
 

@@ -62,8 +62,8 @@ class Core:
         self._max_pause_ns = 0
         self._emergency_interval_ns = -1
         self._emergency_generation = FULL
-        self._look_interval_ns = -1
-        self._look_at = NEVER_DUE
+        self._check_interval_ns = -1
+        self._check_at = NEVER_DUE
         self._schedule = Schedule((0, 0, 0, 0, 0))
         self._own_thread = 0
         self._own_seen = False  # our callback saw our own collection start: it did run
@@ -112,7 +112,7 @@ class Core:
         self._emergency_interval_ns = orders.emergency_interval_ns
         self._emergency_generation = orders.emergency_generation
         self._young_after = orders.young_after
-        self._look_interval_ns = orders.look_interval_ns
+        self._check_interval_ns = orders.check_interval_ns
         self._external = orders.external
         self._tell_external = orders.tell_external
         self._concurrent = orders.concurrent
@@ -125,8 +125,8 @@ class Core:
             self._callbacks.append(self._callback)
 
     def stop(self) -> bool:
-        self._active = self._attending = False
-        self._act_at = self._look_at = NEVER_DUE
+        self._active = self._sweeping = False
+        self._due_at = self._check_at = NEVER_DUE
         self._young_after = NEVER
         self._notify = None
         position = self._position()
@@ -150,15 +150,15 @@ class Core:
         gc.freeze()
         return collected
 
-    def attend(self, on: bool) -> None:
-        self._attending = on
+    def want_sweep_steps(self, on: bool) -> None:
+        self._sweeping = on
         if on and self._active:
-            self._act_at = 0
+            self._due_at = 0
 
-    def look_after(self, intervals: int) -> None:
-        if self._active and self._look_interval_ns >= 0:
-            later = self._now() + intervals * self._look_interval_ns
-            self._look_at = later if intervals else 0
+    def check_after(self, intervals: int) -> None:
+        if self._active and self._check_interval_ns >= 0:
+            later = self._now() + intervals * self._check_interval_ns
+            self._check_at = later if intervals else 0
 
     def snapshot(self) -> Snapshot:
         # One that is being recorded is in some of the counters only: then look again. Not for ever:
@@ -278,17 +278,17 @@ class Core:
         if event.pause_ns > self._max_pause_ns and event.pause_ns > known:
             self._long_pause = event
             if self._active:
-                self._act_at = 0
+                self._due_at = 0
 
     def _activate(self) -> None:
         self._active = True
-        self._act_at = self._schedule.nearest(0)
-        self._look_at = NEVER_DUE
-        if self._look_interval_ns >= 0:
-            self._look_at = self._now() + self._look_interval_ns
+        self._due_at = self._schedule.nearest(0)
+        self._check_at = NEVER_DUE
+        if self._check_interval_ns >= 0:
+            self._check_at = self._now() + self._check_interval_ns
 
     def _something_is_due(self, request: int) -> bool:
-        return request >= self._act_at or self._time_to_look() or self._young_is_due()
+        return request >= self._due_at or self._time_to_check() or self._young_is_due()
 
     def _young_is_due(self) -> bool:
         return self._young_after > 0 and self._count() >= self._young_after
@@ -298,18 +298,18 @@ class Core:
             count = self._count()
             self._allocated += count
 
-    def _time_to_look(self) -> bool:
-        return self._look_at != NEVER_DUE and self._now() >= self._look_at
+    def _time_to_check(self) -> bool:
+        return self._check_at != NEVER_DUE and self._now() >= self._check_at
 
     def _clear(self) -> None:
         self._requests = 0
-        self._act_at = NEVER_DUE
+        self._due_at = NEVER_DUE
         self._failures = 0
         self._allocated = 0
         self._unmatched_exits = 0
         self._faults = 0
         self._owed = NONE_DUE
-        self._attending = False
+        self._sweeping = False
         self._emergency_at = self._now()
         self._long_pause = None
         self._last_minute = TheLastMinute()
@@ -333,7 +333,7 @@ class Core:
             return
         *generations, report, recycle = self._schedule.due(request)
         # Another thread may have put a later one; an earlier one only costs a look.
-        self._act_at = 0 if self._attending else self._schedule.nearest(request)
+        self._due_at = 0 if self._sweeping else self._schedule.nearest(request)
         generation, self._owed = self._owed, NONE_DUE
         for candidate, due in enumerate(generations):
             if due:
@@ -344,9 +344,9 @@ class Core:
             if self._emergency():
                 generation = max(generation, self._emergency_generation)
                 reason = EMERGENCY
-        look = self._time_to_look()
+        look = self._time_to_check()
         if look:
-            self._look_at = self._now() + self._look_interval_ns
+            self._check_at = self._now() + self._check_interval_ns
         elif self._young_is_due():  # else it is for the look to say whether this is the time
             generation = max(generation, YOUNG)
         full = generation == FULL and self._concurrent and reason == SCHEDULED
@@ -358,17 +358,17 @@ class Core:
         if not self._holds:
             self.tell_long_pause()
         elif self._long_pause is not None:
-            self._act_at = 0
+            self._due_at = 0
         if report:
             self._tell("report", None)
         if recycle:
             self._tell("recycle", None)
         if look:
-            self._tell("look", None)
+            self._tell("check", None)
         if full:
             self._tell("full", None)
-        elif self._attending:
-            self._tell("attend", None)
+        elif self._sweeping:
+            self._tell("sweep_step", None)
 
     def _tell(self, kind: Kind, event: Event | None) -> None:
         notify = self._notify
@@ -394,7 +394,7 @@ class Core:
         event = self._collect(generation, reason, None)
         if event is None:
             self._owed = max(self._owed, generation)
-            self._act_at = self._requests + 1
+            self._due_at = self._requests + 1
             return
         if self._holds:
             self._note_long_pause(event)

@@ -9,12 +9,12 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Literal, TypeVar
 
-from gcctl._auto.in_process import Adaptive
+from gcctl._auto.in_process import AutoInProcess
 from gcctl._auto.rules import YOUNG_AFTER
 from gcctl._base.faults import log_fault
 from gcctl._base.units import size
 from gcctl._concurrent.collection import NEVER_BEGAN
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import InTurn, turn
 from gcctl._config.config import Config
 from gcctl._config.presets import ADAPTIVE
@@ -103,7 +103,7 @@ class Controller:
         )
         self._pressure: Pressure | None = None
         self._watch: Watch | None = None
-        self._adaptive: Adaptive | None = None
+        self._auto: AutoInProcess | None = None
         self._fulls: InTurn | None = None
         self._rollback = Rollback()
         self._final: Stats | None = None
@@ -122,14 +122,14 @@ class Controller:
         except Exception:
             self._fault()
         # Taken once: another thread may be uninstalling.
-        adaptive, pressure, now = self._adaptive, self._pressure, self._core.now()
+        adaptive, pressure, now = self._auto, self._pressure, self._core.now()
         counters = core_counters(self._core.snapshot())
         return Stats(
             **counters | {"faults": counters["faults"] + self._faults},
             **self._monitor.counters(now, pressure.used() if pressure else None),
             policy=self.config.policy,
             implementation=self._core.implementation,
-            concurrent=concurrent.stats,
+            concurrent=coordinator.stats,
             auto=adaptive.stats if adaptive else None,
             rss_bytes=rss,
             high_memory=pressure.high if pressure else False,
@@ -214,10 +214,10 @@ class Controller:
         if config.monitoring or adaptive:
             self._watch = watch = Watch(self._core.attached, self._core.collecting)
             if adaptive:
-                self._adaptive = Adaptive(
+                self._auto = AutoInProcess(
                     config, self._core, self._rollback, watch, self._rss, self._fault
                 )
-                self._adaptive.start()
+                self._auto.start()
         if config.memory_limit is not None:
             groups = MemoryGroups()
             self._pressure = Pressure(
@@ -236,8 +236,8 @@ class Controller:
                 for warning in self._pressure.doubts():
                     logger.warning("%s", warning)
         batches.installed(self.check_memory if self._pressure else None, config.check_interval)
-        stop_the_world = self._adaptive.heap.stop_the_world if self._adaptive else None
-        concurrent.installed(config.max_pause_ns, stop_the_world)
+        stop_the_world = self._auto.heap.stop_the_world if self._auto else None
+        coordinator.installed(config.max_pause_ns, stop_the_world)
 
     def _orders(self) -> Orders:
         config = self.config
@@ -255,7 +255,7 @@ class Controller:
             report_every=config.report_every or NEVER,
             recycle_after=self._recycling.after_requests or NEVER,
             emergency_interval_ns=-1 if emergency is None else emergency,
-            look_interval_ns=config.check_interval_ns if look or config.recycle_above else -1,
+            check_interval_ns=config.check_interval_ns if look or config.recycle_above else -1,
             emergency_generation=1 if adaptive else FULL,
             young_after=schedule_for((YOUNG_AFTER, NEVER, NEVER))[0] if adaptive else NEVER,
             max_pause_ns=config.max_pause_ns,
@@ -266,10 +266,10 @@ class Controller:
 
     def _finish(self) -> None:
         """The last collection and the last statistics."""
-        if self._adaptive is not None:
-            self._adaptive.stop()
+        if self._auto is not None:
+            self._auto.stop()
         batches.uninstalled()
-        concurrent.uninstalled()
+        coordinator.uninstalled()
         collected = 0
         if self.config.final_collection:
             collected = self._collect_all()
@@ -290,8 +290,8 @@ class Controller:
                 self._fault()
 
     def _collect_all(self) -> int:
-        if self._adaptive is not None:
-            return self._adaptive.heap.stop_the_world(REQUESTED)
+        if self._auto is not None:
+            return self._auto.heap.stop_the_world(REQUESTED)
         return self._core.collect(FULL, REQUESTED)
 
     def _restore(self) -> None:
@@ -299,15 +299,15 @@ class Controller:
         if self._watch is not None:
             self._watch.end()
         batches.uninstalled()
-        concurrent.uninstalled()
+        coordinator.uninstalled()
         turn.uninstalled()
         self._fulls = None
         if not self._core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
-        if self._adaptive is not None:
-            left = self._adaptive.end()
+        if self._auto is not None:
+            left = self._auto.end()
             self._notes += [left] if left else []
-            self._adaptive = None
+            self._auto = None
         for drift in self._rollback.undo():
             self._notes.append(f"gc settings left as they are: {drift}")
         if self._pressure is not None:
@@ -328,14 +328,14 @@ class Controller:
         what waits for that. Returns seconds after which to be called again; None: not before the
         next boundary. For integrations that know of such a place."""
         try:
-            return self._adaptive.idle() if self._adaptive is not None else None
+            return self._auto.idle() if self._auto is not None else None
         except Exception:
             self._fault()
             return None
 
     def _before_fork(self) -> None:
-        if self._adaptive is not None:
-            self._adaptive.before_fork()
+        if self._auto is not None:
+            self._auto.before_fork()
 
     def _after_fork(self) -> None:
         self._monitor.after_fork(self._core.now())
@@ -346,16 +346,16 @@ class Controller:
         # Once more, for this worker has drawn a number of requests of its own.
         self._core.start(self._orders(), self._notify)
         self._fulls = InTurn(self._begin_full, self._core.boundaries)
-        if self._adaptive is not None:
-            self._adaptive.after_fork()
+        if self._auto is not None:
+            self._auto.after_fork()
 
     # What happens at boundaries, and what comes of it.
 
     def _notify(self, kind: Kind, event: Event | None) -> None:
         if kind == "report":
             self._log_line("%s", self.stats())
-        elif kind == "attend":
-            concurrent.attend()
+        elif kind == "sweep_step":
+            coordinator.sweep_step()
         elif kind == "full":
             fulls = self._fulls
             if fulls is not None:
@@ -363,29 +363,29 @@ class Controller:
         elif kind == "recycle":
             served = f"{self._core.snapshot().requests:,} requests served"
             self._recycling.advise("requests", served)
-        elif kind == "look":
-            self._look(self._rss())
+        elif kind == "check":
+            self._check(self._rss())
         elif kind == "external":
-            if self._adaptive is not None and event is not None:
-                self._adaptive.note_collection(event)
+            if self._auto is not None and event is not None:
+                self._auto.note_collection(event)
         elif kind == "external_full":
-            if self._adaptive is not None:
-                self._adaptive.note_full_begins()
+            if self._auto is not None:
+                self._auto.note_full_begins()
         elif event is not None:
             message = long_pause_message(event, self.config.max_pause_ns)
             self._alert("long_gc_pause", event.time_ns, message)
 
-    def _look(self, rss: int) -> None:
+    def _check(self, rss: int) -> None:
         """Each part whatever the others come to."""
         now = self._core.now()
         with ExitStack() as last_first:
             last_first.callback(self._tell_observers, ended=False)
             if self._fulls is not None:
                 last_first.callback(self._fulls.look, now)
-            if self._adaptive is not None:
-                last_first.callback(self._adaptive.look, rss)
+            if self._auto is not None:
+                last_first.callback(self._auto.check, rss)
             if self._pressure is not None:
-                last_first.callback(self._pressure.look)
+                last_first.callback(self._pressure.refresh_and_check)
             self._observe(rss, settings=now >= self._settings_at)
 
     def _log_line(self, text: str, stats: Stats) -> None:
@@ -431,15 +431,15 @@ class Controller:
     def _begin_full(self) -> bool:
         """One of a schedule. False where another collection prevents it."""
         if self.config.full_collection == "concurrent":
-            return concurrent.start(SCHEDULED).outcome != NEVER_BEGAN
+            return coordinator.start(SCHEDULED).outcome != NEVER_BEGAN
         try:
             return self._core.collect(FULL, SCHEDULED) >= 0
         finally:
             turn.over()
 
     def _collect_for_pressure(self, generation: int) -> int:
-        if self._adaptive is not None:
-            return self._adaptive.heap.relieve(generation)
+        if self._auto is not None:
+            return self._auto.heap.relieve(generation)
         return self._core.collect(generation, PRESSURE)
 
     def _alert(self, kind: AlertKind, time_ns: int, message: str) -> None:

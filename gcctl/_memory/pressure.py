@@ -174,10 +174,10 @@ class Pressure:
         """Look at memory now and do what is called for; whether it is in high-memory mode."""
         # The last of these three is all that there is to do nearly always.
         if self.high or self._now() >= self._refresh_at or self._memory.over():
-            return self.look()
+            return self.refresh_and_check()
         return False
 
-    def look(self) -> bool:
+    def refresh_and_check(self) -> bool:
         """As `check`, and see whether the limits have changed."""
         if self._closed:
             return False

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Literal
 
-from gcctl._base.callbacks import Callback, Delivery
+from gcctl._base.callbacks import Callback, CallbackThread
 from gcctl._base.jitter import random_share
 
 logger = logging.getLogger("gcctl")
@@ -27,7 +27,7 @@ class Recycling:
 
     def __init__(self, after_requests: int | None, above_bytes: int | None, jitter: float) -> None:
         self._configured = after_requests, above_bytes, jitter
-        self._delivery: Delivery[RecycleAdvice] = Delivery("advice to recycle")
+        self._delivery: CallbackThread[RecycleAdvice] = CallbackThread("advice to recycle")
         self.draw()
 
     def draw(self) -> None:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gcctl._base.callbacks import Callback, Delivery
+from gcctl._base.callbacks import Callback, CallbackThread
 
 logger = logging.getLogger("gcctl")
 
@@ -74,7 +74,7 @@ class Alerts:
     """Counts alerts; logs, keeps and delivers those that are not too many."""
 
     def __init__(self) -> None:
-        self._delivery: Delivery[Alert] = Delivery("alerts")
+        self._delivery: CallbackThread[Alert] = CallbackThread("alerts")
         self.clear()
 
     def clear(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import gcctl
 from gcctl._process.twins import core
 from gcctl.integrations._install import Settings, checked, install_here, uninstall_here
-from gcctl.integrations.entry import MARK, Bridges, Entry, begin, outer
+from gcctl.integrations.request_entry import MARK, Bridges, Entry, begin, outer
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]

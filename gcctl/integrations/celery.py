@@ -23,7 +23,7 @@ from gcctl._interpreter.preload import preload
 from gcctl._interpreter.tenure import Tenure
 from gcctl._process.twins import core
 from gcctl.integrations._install import install_here, uninstall_here
-from gcctl.integrations.entry import begin
+from gcctl.integrations.request_entry import begin
 
 require("celery", "5.4", extra="celery")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gcctl._base.errors import ConfigError, GcctlError
 from gcctl._base.extras import require
-from gcctl.integrations.entry import note_failure
+from gcctl.integrations.request_entry import note_failure
 from gcctl.integrations.wsgi import GcctlMiddleware
 
 require("flask", "2.3", extra="flask")

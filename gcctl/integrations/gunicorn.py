@@ -22,7 +22,7 @@ from gcctl._concurrent.staggering import AUTO, turn
 from gcctl._config.config import Config, disabled
 from gcctl._lifecycle import install
 from gcctl._memory.recycling import RecycleAdvice
-from gcctl.integrations.entry import enter_server, leave_server
+from gcctl.integrations.request_entry import enter_server, leave_server
 
 __all__ = [
     "post_fork",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias, cast
 
 from gcctl.integrations._install import Settings, checked, install_here
-from gcctl.integrations.entry import Bridges, Entry, enter, note_failure
+from gcctl.integrations.request_entry import Bridges, Entry, enter, note_failure
 
 Environ: TypeAlias = dict[str, Any]
 Response: TypeAlias = Iterable[bytes]

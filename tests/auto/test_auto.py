@@ -22,13 +22,13 @@ from processes import run_program, wait_until
 
 import gcctl
 from gcctl._auto import full_collections, rules
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._interpreter.collector import COLLECTOR
 from gcctl._interpreter.tenure import OF_THE_INTERPRETER
 from gcctl._process.twins import core
 
 NOT_TENURED = pytest.mark.skipif(COLLECTOR == "free-threaded", reason="nothing is tenured there")
-CONCURRENT = pytest.mark.skipif(bool(concurrent.missing), reason="full collections stop the world")
+CONCURRENT = pytest.mark.skipif(bool(coordinator.missing), reason="full collections stop the world")
 OFTEN: dict[str, Any] = {"check_interval": "1ms", "gc_budget": 1.0}
 
 
@@ -319,7 +319,7 @@ class TestWithoutBoundaries:
         gcctl.install(**OFTEN)
         serve_until(lambda: gc.get_threshold()[1] == 5)  # since a look there is a thread
         with gcctl.request():
-            monkeypatch.setattr(rules.Auto, "look", broken)
+            monkeypatch.setattr(rules.Rules, "check", broken)
             wait_until(lambda: gcctl.stats().faults > 0)
             monkeypatch.undo()
 
@@ -474,7 +474,7 @@ print(gc.get_freeze_count())
         """But in an event loop that is busy, where the full one gets no turn."""
         source = f"""
         import asyncio, gc, gcctl, time
-        from gcctl._concurrent.coordinator import concurrent
+        from gcctl._concurrent.coordinator import coordinator
 
         before = gc.get_threshold()
         gcctl.install(max_pause="1ms")
@@ -482,7 +482,7 @@ print(gc.get_freeze_count())
 
         def make():
             kept.extend([] for _ in range(2_000))
-            if concurrent.running is not None:
+            if coordinator.running is not None:
                 thresholds.add(gc.get_threshold()[2])
 
         async def work():

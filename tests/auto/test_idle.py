@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from processes import wait_until
 
-from gcctl._auto.idle import Deputy
+from gcctl._auto.idle import IdleThread
 from gcctl._base.faults import log_fault
 
 
@@ -18,7 +18,7 @@ def test_a_boundary_that_found_the_thread_still_there_is_not_forgotten() -> None
             boundaries += 1
             deputy.stand_by()
 
-    deputy = Deputy(act, lambda: boundaries, log_fault)
+    deputy = IdleThread(act, lambda: boundaries, log_fault)
     deputy.stand_by()
     wait_until(lambda: acts == 2)
     deputy.stop()

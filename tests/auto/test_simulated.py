@@ -142,13 +142,13 @@ def test_back_off_ends_when_garbage_appears(concurrent: bool) -> None:
 
 def test_looks_are_further_apart_while_nothing_grows() -> None:
     service = SimulatedService(pure.Core, live=100_000)
-    look, times_ns = service.auto.look, []
+    look, times_ns = service.auto.check, []
 
     def seen(rss: int) -> bool:
         times_ns.append(service.time_ns)
         return look(rss)
 
-    service.auto.look = seen  # type: ignore[assignment]
+    service.auto.check = seen  # type: ignore[assignment]
     apart_ns = []
     for kept in (0, 2_000):  # 300 kB per request
         service.serve(Phase(50, Request(kept=kept)))
@@ -161,13 +161,13 @@ def test_looks_are_further_apart_while_nothing_grows() -> None:
 
 def test_what_comes_after_some_time_without_requests_is_not_left_when_no_more_come() -> None:
     service = SimulatedService(pure.Core, live=100_000, deputy=True)
-    look, times_ns = service.auto.look, [0]
+    look, times_ns = service.auto.check, [0]
 
     def seen(rss: int, *, boundary: bool = True) -> bool:
         times_ns.append(service.time_ns)
         return look(rss, boundary=boundary)
 
-    service.auto.look = seen  # type: ignore[method-assign]
+    service.auto.check = seen  # type: ignore[method-assign]
     service.serve(Phase(500, Request()))  # looks are far apart
     looks = len(times_ns)
     while len(times_ns) == looks:

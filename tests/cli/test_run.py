@@ -18,7 +18,7 @@ import psutil
 import pytest
 from processes import PATIENCE_SECONDS, wait_until
 
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._config.presets import PRESETS
 from gcctl.cli._python import honouring_pythonpath, interpreter_options
 
@@ -746,9 +746,9 @@ def test_cycles_are_profiled_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(CYCLIC)
     done = run([*RUN, "--cycles", "program.py"], tmp_path)
     assert done.returncode == 0
-    if concurrent.missing:
+    if coordinator.missing:
         assert done.stdout == "True\n"
-        assert concurrent.missing in done.stderr
+        assert coordinator.missing in done.stderr
         return
     assert done.stdout == "False\n", "automatic GC would free them unseen"
     assert "gcctl cycles of process" in done.stderr

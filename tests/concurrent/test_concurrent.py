@@ -19,15 +19,15 @@ from concurrent_collections import concurrent_only, fallback_only
 from processes import wait_until
 
 import gcctl
-from gcctl._concurrent.coordinator import concurrent
-from gcctl._concurrent.feasibility import Prospects
+from gcctl._concurrent.coordinator import coordinator
+from gcctl._concurrent.feasibility import Feasibility
 
 
 @pytest.fixture(autouse=True)
 def undisturbed(no_collection_by_itself: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No automatic full collection makes one void, none is avoided because the machine is slow,
     and none is left running."""
-    monkeypatch.setattr("gcctl._concurrent.feasibility.Prospects.doubt", lambda *expected: "")
+    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.doubt", lambda *expected: "")
     yield
     gcctl.collect_concurrently().finish()
 
@@ -305,7 +305,7 @@ class TestTogether:
 def test_elsewhere_the_world_is_stopped_which_is_said_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gcctl._concurrent.coordinator.concurrent._said", set())
+    monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator._said", set())
     refs = old_garbage(10)
     handle = gcctl.collect_concurrently()
     assert dead(refs) == 10
@@ -330,7 +330,7 @@ class TestRepeatedFailures:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.undo()  # doubts are what this is about
-        monkeypatch.setattr("gcctl._concurrent.coordinator.concurrent._prospects", Prospects())
+        monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator._feasibility", Feasibility())
         assert {self.fail().outcome for _ in range(2)} == {
             "void: the object allocator was replaced in the meantime"
         }
@@ -357,13 +357,13 @@ def test_what_was_prepared_is_not_found_out_again_for_a_second(
         found_out.append(None)
         return "it was not to be"
 
-    monkeypatch.setattr("gcctl._concurrent.feasibility.Prospects.doubt", doubt)
-    concurrent.prepare()
+    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.doubt", doubt)
+    coordinator.prepare()
     for times in (1, 2):  # what was prepared is for one collection
         assert gcctl.collect_concurrently().outcome == "fallback: it was not to be"
         assert len(found_out) == times
     monkeypatch.setattr("gcctl._concurrent.coordinator.PREPARED_NS", 0)
-    concurrent.prepare()
+    coordinator.prepare()
     gcctl.collect_concurrently()
     assert len(found_out) == 4
 

@@ -11,7 +11,7 @@ from gcctl._concurrent.feasibility import (
     SHORT_START_NS,
     SMALLEST_OBJECT,
     TABLES_PER_OBJECT,
-    Prospects,
+    Feasibility,
 )
 
 GIB = 2**30
@@ -19,7 +19,7 @@ MS = 10**6
 
 
 class Ended:
-    """What Prospects looks at of a collection."""
+    """What Feasibility looks at of a collection."""
 
     def __init__(self, outcome: str, failed: bool, tracked: int = 0) -> None:
         self.outcome = outcome
@@ -37,23 +37,23 @@ def much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gcctl._concurrent.feasibility.available_bytes", lambda groups: 2**50)
 
 
-def prospects(*ended: Ended, now_ns: int = 0) -> Prospects:
-    found = Prospects()
+def prospects(*ended: Ended, now_ns: int = 0) -> Feasibility:
+    found = Feasibility()
     for each in ended:
         found.ended(each, now_ns)  # type: ignore[arg-type]
     return found
 
 
-def counted(rss: int, start_ns: int, tracked: int) -> Prospects:
+def counted(rss: int, start_ns: int, tracked: int) -> Feasibility:
     """One child was made, and has counted the objects."""
-    found = Prospects()
+    found = Feasibility()
     found.started(rss, start_ns)
     found.ended(Ended("collected", False, tracked), 0)  # type: ignore[arg-type]
     return found
 
 
 def test_at_first_nothing_speaks_against_it() -> None:
-    assert Prospects().doubt(GIB, 0) == ""
+    assert Feasibility().doubt(GIB, 0) == ""
 
 
 def test_a_large_process_with_few_objects_is_better_stopped() -> None:
@@ -91,8 +91,8 @@ def test_failures_in_a_row_are_followed_by_stops_for_a_while() -> None:
 
 def test_memory_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gcctl._concurrent.feasibility.available_bytes", lambda groups: GIB // 10)
-    assert Prospects().doubt(GIB, 0) == "too little memory is free"
-    assert Prospects().doubt(GIB // 100, 0) == ""
+    assert Feasibility().doubt(GIB, 0) == "too little memory is free"
+    assert Feasibility().doubt(GIB // 100, 0) == ""
 
 
 def test_what_was_true_of_a_smaller_heap_says_nothing() -> None:

@@ -26,8 +26,8 @@ from windows import allocator, answer, collected, descriptors, stopped_child
 
 import gcctl
 from gcctl._concurrent.collection import ConcurrentCollection
-from gcctl._concurrent.coordinator import concurrent
-from gcctl._concurrent.feasibility import Prospects
+from gcctl._concurrent.coordinator import coordinator
+from gcctl._concurrent.feasibility import Feasibility
 
 POINTER = ctypes.sizeof(ctypes.c_void_p)
 TIMES = int(os.environ.get("CONCURRENT_COLLECTIONS", "200"))
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:Deprecati
 
 def children_are_gone(but: set[int]) -> bool:
     """On a busy machine those that were killed take their time."""
-    concurrent.wait_for_children()
+    coordinator.wait_for_children()
     return windows.children() <= but
 
 
@@ -45,7 +45,7 @@ def children_are_gone(but: set[int]) -> bool:
 def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if windows.fallback():
         pytest.skip(str(windows.fallback()))
-    monkeypatch.setattr(Prospects, "doubt", lambda *expected: "")
+    monkeypatch.setattr(Feasibility, "doubt", lambda *expected: "")
     gc.disable()
     before = allocator(), descriptors(), windows.children()
     yield
@@ -605,7 +605,7 @@ def test_threads_of_all_kinds_in_the_window() -> None:
     assert failures == []
 
 
-@pytest.mark.parametrize("name", ["ended", "attend", "_attend_while_needed"])
+@pytest.mark.parametrize("name", ["ended", "sweep_step", "_step_while_needed"])
 def test_one_that_another_thread_begins_at_any_step_of_the_end_of_one(name: str) -> None:
     """At each opcode in turn. It is the one that runs then, and boundaries take it to its end."""
     gcctl.install("off")
@@ -643,7 +643,7 @@ def test_one_that_another_thread_begins_at_any_step_of_the_end_of_one(name: str)
         if not begun:
             break
         second = begun.pop()
-        assert second is first or concurrent.running is second
+        assert second is first or coordinator.running is second
         windows.hurry()
         while second.outcome is None:
             gcctl.tick()

@@ -27,7 +27,7 @@ from kinds_suspended import StillLoop
 from windows import answer, collected, stopped_child
 
 import gcctl
-from gcctl._concurrent.feasibility import Prospects
+from gcctl._concurrent.feasibility import Feasibility
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # garbage is not closed
@@ -54,7 +54,7 @@ def nothing_disturbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No automatic collection in a window; and no violation found by any finalizer."""
     if windows.fallback():
         pytest.skip(str(windows.fallback()))
-    monkeypatch.setattr(Prospects, "doubt", lambda *expected: "")
+    monkeypatch.setattr(Feasibility, "doubt", lambda *expected: "")
     enabled = gc.isenabled()
     gc.disable()
     yield

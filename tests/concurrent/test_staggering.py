@@ -372,7 +372,7 @@ import json, time
 import gcctl
 from gcctl._auto import rules
 from gcctl._auto import full_collections
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
 from windows import hurry
 
@@ -389,7 +389,7 @@ while len(fulls) < wanted:
         kept = [[] for _ in range(1000)]
         kept.append(kept)
     now = time.monotonic_ns()
-    if concurrent.running is not None:
+    if coordinator.running is not None:
         began = began or now
         ended = now
         hurry()  # these are more than there are processors

@@ -183,7 +183,7 @@ class TestDue:
         assert rig.runs == [0, 0]
 
     def test_says_so_of_a_look(self, rig: Rig) -> None:
-        rig.start((0, 0, 0), look_interval_ns=100)
+        rig.start((0, 0, 0), check_interval_ns=100)
         assert not rig.core.due()
         rig.time_ns = 100
         assert rig.core.due()
@@ -205,7 +205,7 @@ class TestDue:
 
     def test_nothing_is_before_start_and_after_stop(self, rig: Rig) -> None:
         assert not rig.core.due()
-        rig.start((1, 0, 0), look_interval_ns=0)
+        rig.start((1, 0, 0), check_interval_ns=0)
         assert rig.core.due()
         rig.core.stop()
         assert not rig.core.due()
@@ -233,27 +233,27 @@ class TestLooking:
     """At boundaries, at most every so often."""
 
     def test_at_the_first_boundary_after_the_interval(self, rig: Rig) -> None:
-        rig.start((0, 0, 0), look_interval_ns=100)
+        rig.start((0, 0, 0), check_interval_ns=100)
         for time_ns, looks in ((0, 0), (99, 0), (100, 1), (101, 1), (199, 1), (200, 2), (900, 3)):
             rig.time_ns = time_ns
             with rig.core.request():
                 pass
             rig.core.tick()
-            assert rig.notified == [("look", None)] * looks, time_ns
+            assert rig.notified == [("check", None)] * looks, time_ns
 
     def test_never_when_not_asked_for_and_not_once_stopped(self, rig: Rig) -> None:
         rig.start((0, 0, 0))
         rig.time_ns = 2**60
         rig.core.tick()
         rig.core.stop()
-        rig.start((0, 0, 0), look_interval_ns=0)
+        rig.start((0, 0, 0), check_interval_ns=0)
         rig.core.stop()
         rig.core.tick()
         assert rig.notified == []
 
     def test_comes_after_the_collection_that_is_due(self, rig: Rig) -> None:
         order: list[object] = []
-        rig.start((1, 0, 0), look_interval_ns=0, notify=lambda kind, event: order.append(rig.runs))
+        rig.start((1, 0, 0), check_interval_ns=0, notify=lambda kind, event: order.append(rig.runs))
         rig.core.tick()
         assert order == [[0]]
 
@@ -262,14 +262,14 @@ class TestLooking:
 
         def look(kind: object, event: object) -> None:
             looks.append(rig.time_ns)
-            rig.core.look_after(3)
+            rig.core.check_after(3)
 
-        rig.start((0, 0, 0), look_interval_ns=100, notify=look)
+        rig.start((0, 0, 0), check_interval_ns=100, notify=look)
         for rig.time_ns in (100, 399, 400, 699, 700):
             rig.core.tick()
         assert looks == [100, 400, 700]
         rig.core.stop()
-        rig.core.look_after(1)
+        rig.core.check_after(1)
         rig.time_ns = 2**60
         rig.core.tick()
         assert looks == [100, 400, 700]
@@ -281,7 +281,7 @@ class TestLooking:
         )
         looks: list[tuple[int, int]] = []
         core.start(
-            Orders(young_after=10, look_interval_ns=100),
+            Orders(young_after=10, check_interval_ns=100),
             lambda kind, event: looks.append((core.tallies()[0].collections, gc.allocated)),
         )
         gc.allocated = 10
@@ -293,7 +293,7 @@ class TestLooking:
         assert core.tallies()[0].collections == 1
 
     def test_counts_anew_in_a_forked_child(self, rig: Rig) -> None:
-        rig.start((0, 0, 0), look_interval_ns=100)
+        rig.start((0, 0, 0), check_interval_ns=100)
         rig.time_ns = 99
         rig.core.after_fork()
         rig.time_ns = 198
@@ -301,7 +301,7 @@ class TestLooking:
         assert rig.notified == []
         rig.time_ns = 199
         rig.core.tick()
-        assert rig.notified == [("look", None)]
+        assert rig.notified == [("check", None)]
 
 
 class TestEmergency:

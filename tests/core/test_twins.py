@@ -132,8 +132,8 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.tuples(generations, reasons).map(
         lambda what: lambda twin: twin.core.collect(*what, lambda: twin.collect(0))
     ),
-    st.booleans().map(lambda on: lambda twin: twin.core.attend(on)),
-    st.integers(1, 4).map(lambda intervals: lambda twin: twin.core.look_after(intervals)),
+    st.booleans().map(lambda on: lambda twin: twin.core.want_sweep_steps(on)),
+    st.integers(1, 4).map(lambda intervals: lambda twin: twin.core.check_after(intervals)),
     generations.map(lambda generation: lambda twin: twin.collect(generation)),
     generations.map(lambda generation: lambda twin: in_thread(lambda: twin.collect(generation))),
     st.just(lambda twin: twin.core.busy_elsewhere()),
@@ -156,7 +156,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         emergency_generation=generations,
         recycle_after=few,
         young_after=few,
-        look_interval_ns=st.integers(-1, 2**40),
+        check_interval_ns=st.integers(-1, 2**40),
         max_pause_ns=durations,
         concurrent=st.booleans(),
         external=st.booleans(),
@@ -182,7 +182,7 @@ class TwinsAgree(RuleBasedStateMachine):
             report_every=7,
             recycle_after=11,
             emergency_interval_ns=1000,
-            look_interval_ns=10**9,
+            check_interval_ns=10**9,
             max_pause_ns=2**30,
         )
         self.same(lambda twin: twin.core.start(orders, twin.notify))

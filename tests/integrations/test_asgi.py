@@ -22,7 +22,7 @@ from web_servers import STATS, Dropped, Told, examples, serving
 
 import gcctl
 from gcctl.integrations.asgi import GcctlMiddleware
-from gcctl.integrations.entry import MARK, Entry
+from gcctl.integrations.request_entry import MARK, Entry
 from gcctl.integrations.wsgi import GcctlMiddleware as WsgiMiddleware
 
 uvicorn = pytest.importorskip("uvicorn")

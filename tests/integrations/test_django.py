@@ -17,7 +17,7 @@ from processes import wait_until
 from web_servers import STATS, Server, examples, serving
 
 import gcctl
-from gcctl.integrations.entry import begin
+from gcctl.integrations.request_entry import begin
 
 pytest.importorskip("django")
 

@@ -19,7 +19,7 @@ from processes import PATIENCE_SECONDS, wait_until
 from web_servers import STATS, Answer, Dropped, Server, Told, examples, serving
 
 import gcctl
-from gcctl.integrations.entry import MARK, Entry, enter_server, leave_server
+from gcctl.integrations.request_entry import MARK, Entry, enter_server, leave_server
 from gcctl.integrations.wsgi import GcctlMiddleware
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

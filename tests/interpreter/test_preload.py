@@ -23,7 +23,7 @@ import gcctl
 from gcctl._auto import rules
 from gcctl._auto import full_collections
 from gcctl._lifecycle.install import share_with_children
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.collection import ConcurrentCollection
 
 rules.SHORTEST_NS = {1: 0, 2: 0}
@@ -158,11 +158,11 @@ def test_nothing_is_tenured_while_full_collections_stop_the_world(tmp_path: Path
 share_with_children()
 def work():
     controller = install()
-    heap = controller._adaptive.heap
+    heap = controller._auto.heap
     print(heap.tenure())
     heap.stop_the_world(0)
     print(heap.tenure())
-    concurrent.start(0).finish()
+    coordinator.start(0).finish()
     print(heap.tenure())
 worker(work)
 """,

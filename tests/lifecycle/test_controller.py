@@ -14,7 +14,7 @@ from collecting import Node
 from processes import wait_until
 
 import gcctl
-from gcctl._auto.in_process import Adaptive
+from gcctl._auto.in_process import AutoInProcess
 from gcctl._lifecycle import controller as controller_module
 from gcctl._memory.pressure import Pressure
 
@@ -362,8 +362,8 @@ def test_observers_are_called_whatever_else_a_look_comes_to(
     seen: list[bool] = []
     monkeypatch.setattr(controller_module, "_observers", ())
     controller_module.observe(lambda controller, ended: seen.append(ended))
-    monkeypatch.setattr(Adaptive, "look", broken)
-    monkeypatch.setattr(Pressure, "look", broken)
+    monkeypatch.setattr(AutoInProcess, "check", broken)
+    monkeypatch.setattr(Pressure, "refresh_and_check", broken)
     gcctl.install(memory_limit="99%", check_interval="1ms")
 
     def looked() -> bool:

@@ -252,8 +252,8 @@ class TestTheMode:
         world.live = LIMIT + 1
         world.pressure.check()
         world.live = 0  # what stands for "unknown"
-        assert world.pressure.look(), "it may be a passing shortage of descriptors"
-        assert not [world.pressure.look() for _ in range(PATIENCE)][-1]
+        assert world.pressure.refresh_and_check(), "it may be a passing shortage of descriptors"
+        assert not [world.pressure.refresh_and_check() for _ in range(PATIENCE)][-1]
 
     def test_a_signal_that_raises_in_it_is_not_free_of_charge(self) -> None:
         class TimeoutSignal(Exception):
@@ -349,7 +349,7 @@ class PressureRules(RuleBasedStateMachine):
     def check(self, look: bool) -> None:
         world = self.world
         before, entries, used = world.pressure.high, world.pressure.entries, world.rss()
-        high = world.pressure.look() if look else world.pressure.check()
+        high = world.pressure.refresh_and_check() if look else world.pressure.check()
         assert high is world.pressure.high
         entered = not before and used > LIMIT
         assert world.pressure.entries == entries + entered

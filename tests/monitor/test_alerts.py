@@ -20,7 +20,7 @@ from processes import in_child, needs_fork, run_program, wait_until
 from threads import in_threads, no_thread
 
 import gcctl
-from gcctl._base.callbacks import ROOM, Delivery
+from gcctl._base.callbacks import ROOM, CallbackThread
 from gcctl._monitor.alerts import KEPT, LONGEST_NS, SHORTEST_NS, AlertKind, Alerts
 
 NS_PER_S = 10**9
@@ -666,7 +666,7 @@ class TestDelivery:
             inside.set()
             leave.wait()
 
-        delivery: Delivery[int] = Delivery("numbers")
+        delivery: CallbackThread[int] = CallbackThread("numbers")
         delivery.add(blocking)
         delivery.send(0)
         inside.wait()
@@ -680,7 +680,7 @@ class TestDelivery:
 
     def test_nothing_waits_where_nobody_listens(self) -> None:
         told: list[int] = []
-        delivery: Delivery[int] = Delivery("numbers")
+        delivery: CallbackThread[int] = CallbackThread("numbers")
         for number in range(ROOM + 1):
             delivery.send(number)
         delivery.add(told.append)
@@ -692,7 +692,7 @@ class TestDelivery:
     def test_all_is_told_in_order_however_the_threads_meet(self) -> None:
         before = _thread._count()
         told: list[tuple[int, int]] = []
-        delivery: Delivery[tuple[int, int]] = Delivery("numbers")
+        delivery: CallbackThread[tuple[int, int]] = CallbackThread("numbers")
         delivery.add(told.append)
         names = itertools.count()  # the identity of a thread that has ended may be another one's
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gcctl._concurrent.coordinator import concurrent
+from gcctl._concurrent.coordinator import coordinator
 
-concurrent_only = pytest.mark.skipif(bool(concurrent.missing), reason=concurrent.missing)
+concurrent_only = pytest.mark.skipif(bool(coordinator.missing), reason=coordinator.missing)
 fallback_only = pytest.mark.skipif(
-    not concurrent.missing, reason="here full collections can be concurrent"
+    not coordinator.missing, reason="here full collections can be concurrent"
 )

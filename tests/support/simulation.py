@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from fake_gc import FakeGC
 
-from gcctl._auto.rules import YOUNG_AFTER, Auto
+from gcctl._auto.rules import YOUNG_AFTER, Rules
 from gcctl._auto.safety_net import CPYTHONS_OWN
 from gcctl._concurrent.collection import ConcurrentRun
 from gcctl._core.protocol import Core, Orders
@@ -153,10 +153,10 @@ class SimulatedService(FakeGC):
             callbacks=self.callbacks,
         )
         orders = Orders(
-            young_after=YOUNG_AFTER, look_interval_ns=100 * MS, external=True, tell_external=True
+            young_after=YOUNG_AFTER, check_interval_ns=100 * MS, external=True, tell_external=True
         )
         self.core.start(orders, self._notify)
-        self.auto = Auto(_Heap(self), max_pause_ns, budget, CPYTHONS_OWN, self.rss)
+        self.auto = Rules(_Heap(self), max_pause_ns, budget, CPYTHONS_OWN, self.rss)
         self.auto.begin(self.rss)
 
     def serve(self, *phases: Phase) -> Measured:
@@ -228,7 +228,7 @@ class SimulatedService(FakeGC):
 
     def _look_as_deputy(self) -> None:
         self._end_full()
-        self._stands_by = self.auto.look(self.rss, boundary=False)
+        self._stands_by = self.auto.check(self.rss, boundary=False)
         self._note_middle()
 
     def _note_middle(self) -> None:
@@ -243,8 +243,8 @@ class SimulatedService(FakeGC):
         cohort.objects = 0
 
     def _notify(self, kind: str, event: Event | None) -> None:
-        if kind == "look":
-            self.auto.look(self.rss)
+        if kind == "check":
+            self.auto.check(self.rss)
             self._stands_by = self._deputy
 
     def collect_and_promote(self, generation: int) -> int:
@@ -457,8 +457,8 @@ class _Heap:
     def boundaries(self) -> int:
         return self._service.core.boundaries()
 
-    def look_after(self, intervals: int) -> None:
-        self._service.core.look_after(intervals)
+    def check_after(self, intervals: int) -> None:
+        self._service.core.check_after(intervals)
 
     def fulls(self) -> int:
         return self._service.completed

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import gcctl
-from gcctl._concurrent.feasibility import Prospects
+from gcctl._concurrent.feasibility import Feasibility
 
 OBJECT_DOMAIN = 2
 EVEN_CLONES = 0x40000000
@@ -106,7 +106,7 @@ def descriptors() -> list[str]:
 
 def undoubted() -> None:
     """No more falling back because that is expected to take less time, or after failures."""
-    Prospects.doubt = lambda *expected: ""  # type: ignore[method-assign]
+    Feasibility.doubt = lambda *expected: ""  # type: ignore[method-assign]
 
 
 @functools.cache

@@ -69,13 +69,13 @@ def _install(order: Mapping[str, Any]) -> None:
 
 def _profile_cycles(stderr: TextIO | None) -> None:
     """From here until the program has ended; in this process, not in its children."""
-    from gcctl._concurrent.coordinator import concurrent
+    from gcctl._concurrent.coordinator import coordinator
     from gcctl._concurrent.cycle_profiler import CycleProfiler
     from gcctl._config.config import disabled
 
     if disabled():
         return
-    profiler = CycleProfiler(concurrent)
+    profiler = CycleProfiler(coordinator)
     started_in = os.getpid()
 
     def stop() -> None:

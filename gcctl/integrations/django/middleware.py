@@ -14,7 +14,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 
 from gcctl.integrations._install import Settings, install_here
-from gcctl.integrations.entry import Bridges, Entry, enter, note_failure
+from gcctl.integrations.request_entry import Bridges, Entry, enter, note_failure
 
 PATH = "gcctl.integrations.django.GcctlMiddleware"
 """For `settings.MIDDLEWARE`."""

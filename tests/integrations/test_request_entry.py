@@ -15,7 +15,7 @@ from web_servers import examples
 
 import gcctl
 from gcctl._base.extras import require
-from gcctl.integrations.entry import (
+from gcctl.integrations.request_entry import (
     MARK,
     begin,
     enter,
