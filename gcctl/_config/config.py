@@ -6,18 +6,16 @@ fields that `gcctl._config.fields` has checked; a `Config` is layers over a pres
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from gcctl._base import log
 from gcctl._base.errors import ConfigError
+from gcctl._base.record import fill, record
 from gcctl._config.fields import FLAG, KINDS, MAX_TEXT, NS_PER_S, parse, parse_layer, shown
 from gcctl._config.presets import DEFAULT_POLICY, PRESETS, Values
-
-_log = logging.getLogger("gcctl")
 
 PREFIX: Final = "GCCTL_"
 RESERVED_VARIABLES: Final = frozenset(
@@ -41,7 +39,7 @@ def _environment_layer(environ: Mapping[str, str]) -> dict[str, Any]:
     unknown = ours.keys() - variables.keys() - RESERVED_VARIABLES
     if unknown:
         # Not an error: Kubernetes gives every pod GCCTL_SERVICE_HOST beside a service named gcctl.
-        _log.warning(
+        log.warning(
             "ignored environment variables that are no gcctl settings: %s",
             ", ".join(name + _nearest(name, variables) for name in sorted(unknown)),
         )
@@ -85,7 +83,7 @@ def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
     return parse_layer(table, lambda name: f"{file} {where!r}, {name}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+@record(init=False, hidden=["given"])
 class Config(Values):
     """A complete, validated configuration: keyword arguments over the preset of `policy`.
 
@@ -95,7 +93,7 @@ class Config(Values):
     Raises ConfigError for an unknown field and for a value that is not accepted.
     """
 
-    given: frozenset[str] = field(init=False, compare=False, repr=False)
+    given: frozenset[str]
     """Names of the fields that were given rather than filled in by the preset."""
 
     def __init__(self, /, **values: Any) -> None:
@@ -103,9 +101,8 @@ class Config(Values):
         # and a type checker would refuse max_pause="10ms". An absent name needs no sentinel either.
         layer = parse_layer(values)
         preset = PRESETS[layer.get("policy", DEFAULT_POLICY)]
-        for name in KINDS:
-            object.__setattr__(self, name, layer.get(name, getattr(preset, name)))
-        object.__setattr__(self, "given", frozenset(layer))
+        fill(self, {name: layer.get(name, getattr(preset, name)) for name in KINDS})
+        fill(self, {"given": frozenset(layer)})
 
     @property
     def max_pause_ns(self) -> int:

@@ -9,14 +9,15 @@ implements; its numbers are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+from gcctl._base.record import field_names, record
 
 MIB: Final = 2**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Values:
     """One normalised value for every configuration field."""
 
@@ -93,7 +94,7 @@ class Values:
     """Whether collections caused by others (automatic, explicit) are recorded and alerts raised."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Preset(Values):
     """A named, complete set of values."""
 
@@ -132,9 +133,14 @@ _PRODUCTION = Preset(
     monitoring=True,
 )
 
+
+def _like_production(**changes: Any) -> Preset:
+    values = {name: getattr(_PRODUCTION, name) for name in field_names(Preset)}
+    return Preset(**{**values, **changes})
+
+
 # The source document's "conservative" variant of the same: 1/20/200, 2048 MB, 5 ms.
-_CONSERVATIVE = replace(
-    _PRODUCTION,
+_CONSERVATIVE = _like_production(
     policy="conservative",
     summary=(
         "As production with half as many old collections, twice the memory, half the pause alert; "
@@ -148,8 +154,7 @@ _CONSERVATIVE = replace(
 
 # The source document's per-request collection. It sets the thresholds although they do nothing
 # while automatic GC is off: whoever turns it on again meanwhile gets them, as there.
-_INSTAGRAM = replace(
-    _PRODUCTION,
+_INSTAGRAM = _like_production(
     policy="instagram",
     summary=(
         "The per-request schedule of the source document, and the memory limit; "
@@ -163,8 +168,7 @@ _INSTAGRAM = replace(
 
 # Measures only. It has no memory limit because obeying one means collecting; a limit that the user
 # gives is obeyed here too.
-_OFF = replace(
-    _PRODUCTION,
+_OFF = _like_production(
     policy="off",
     summary="Never collects by itself and leaves automatic GC as found; only measures.",
     gen0_every=None,
@@ -178,8 +182,7 @@ _OFF = replace(
 
 # Decides by itself what is collected when (`gcctl._auto`). Automatic GC stays on for a
 # request that allocates without end, under thresholds that `max_pause` gives.
-_AUTO = replace(
-    _PRODUCTION,
+_AUTO = _like_production(
     policy="auto",
     summary=(
         "Collects after requests, by measured pauses and memory, steered by gc_budget "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._auto.rules import YOUNG_AFTER
+from gcctl._base import log
 from gcctl._base.faults import log_fault
 from gcctl._base.units import size
 from gcctl._concurrent.collection import NEVER_BEGAN
@@ -23,16 +23,15 @@ from gcctl._core.records import REASONS, Event
 from gcctl._interpreter.collector import COLLECTOR, schedule_for
 from gcctl._interpreter.settings import Rollback, Watch
 from gcctl._lifecycle.batch import batches
-from gcctl._memory.cgroup import MemoryGroups
-from gcctl._memory.limits import limit_for, rss_bytes
-from gcctl._memory.pressure import Listener, MemoryEvent, Pressure
 from gcctl._memory.protocol import Memory
 from gcctl._memory.recycling import RecycleAdvice, Recycling
+from gcctl._memory.resident import rss_bytes
 from gcctl._monitor.alerts import Alert, AlertKind
 from gcctl._monitor.statistics import Monitor, Stats, core_counters, long_pause_message
 from gcctl._process import twins
 
-logger = logging.getLogger("gcctl")
+if TYPE_CHECKING:
+    from gcctl._memory.pressure import MemoryEvent, Pressure
 
 FULL = 2
 SCHEDULED = REASONS.index("scheduled")
@@ -206,7 +205,7 @@ class Controller:
         self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         orders = self._orders()
         if (orders.every[0], orders.every[1]) != (config.gen0_every or 0, config.gen1_every or 0):
-            logger.warning(
+            log.warning(
                 "on a %s build every collection is full: young ones are left out", COLLECTOR
             )
         self._core.start(orders, self._notify)
@@ -219,6 +218,10 @@ class Controller:
                 )
                 self._auto.start()
         if config.memory_limit is not None:
+            from gcctl._memory.cgroup import MemoryGroups
+            from gcctl._memory.limits import limit_for
+            from gcctl._memory.pressure import Listener, Pressure
+
             groups = MemoryGroups()
             self._pressure = Pressure(
                 limit_for(config.memory_limit, groups, self._rss),
@@ -234,7 +237,7 @@ class Controller:
             )
             with suppress(Exception):  # a broken logging setup is no reason not to install
                 for warning in self._pressure.doubts():
-                    logger.warning("%s", warning)
+                    log.warning("%s", warning)
         batches.installed(self.check_memory if self._pressure else None, config.check_interval)
         stop_the_world = self._auto.heap.stop_the_world if self._auto else None
         coordinator.installed(config.max_pause_ns, stop_the_world)
@@ -319,8 +322,8 @@ class Controller:
             last_first.callback(self._recycling.finish, DELIVERY_SECONDS)
             last_first.callback(self._monitor.alerts.finish, DELIVERY_SECONDS)
             for found in self._notes:
-                logger.warning("%s", found)
-            if self._final is not None and logger.isEnabledFor(logging.INFO):
+                log.warning("%s", found)
+            if self._final is not None and log.informs():
                 self._log_line("uninstalled: %s", self._final)
 
     def _idle(self) -> float | None:
@@ -389,9 +392,10 @@ class Controller:
             self._observe(rss, settings=now >= self._settings_at)
 
     def _log_line(self, text: str, stats: Stats) -> None:
-        from gcctl._monitor.report import line
+        if log.informs():
+            from gcctl._monitor.report import line
 
-        logger.info(text, line(stats))
+            log.info(text, line(stats))
 
     def _observe(self, rss: int, *, settings: bool = True) -> None:
         """Look at memory, and at the settings; collects nothing."""
@@ -451,7 +455,7 @@ class Controller:
 
     def _on_memory_event(self, event: MemoryEvent) -> None:
         self._monitor.memory_event(event)
-        logger.info("collected for memory pressure: %s", event)
+        log.info("collected for memory pressure: %s", event)
 
     def _on_memory_exhausted(self, event: MemoryEvent) -> None:
         self._recycling.advise("memory_limit", f"collecting does not help: {event}")

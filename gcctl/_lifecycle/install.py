@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
-import logging
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
+from gcctl._base import log
 from gcctl._base.errors import GcctlError
 from gcctl._config.config import Config, disabled
 from gcctl._interpreter.forks import ForkGuard
@@ -21,8 +21,6 @@ from gcctl._lifecycle.controller import Controller
 from gcctl._monitor.statistics import Stats
 from gcctl._process import twins
 
-logger = logging.getLogger("gcctl")
-
 EXIT_WAIT_SECONDS = 5.0
 """How long the exit of the process waits for another thread's install() or uninstall()."""
 
@@ -30,7 +28,7 @@ EXIT_WAIT_SECONDS = 5.0
 # One per process, because the interpreter has one collector and one set of settings. Written only
 # with _lock held; _installed is read without it, as one reference.
 _installed: Controller | None = None
-_lock = threading.RLock()
+_lock = _thread.RLock()
 # The thread that is inside install() or uninstall(), or 0. Only code that the interpreter calls in
 # the middle of these, a signal handler or a finalizer, gets past the lock and finds it set.
 _changing = 0
@@ -57,7 +55,7 @@ def install(
     and returns a controller that is not installed.
     """
     if disabled():
-        logger.warning("disabled by GCCTL_DISABLE: nothing is installed")
+        log.warning("disabled by GCCTL_DISABLE: nothing is installed")
         return Controller(Config(policy="off"), "nowhere", _uninstall_if_installed)
     return install_config(Config.resolve(policy, config, overrides), _caller())
 
@@ -65,7 +63,7 @@ def install(
 def install_config(config: Config, installed_at: str) -> Controller:
     """As `install()`, of a configuration that is not to be resolved any further."""
     global _installed, _changing, _cancelled
-    me = threading.get_ident()
+    me = _thread.get_ident()
     with _lock:
         if _changing:  # with the next line one step, between which no signal is looked for
             raise GcctlError(
@@ -89,7 +87,7 @@ def install_config(config: Config, installed_at: str) -> Controller:
             _changing = 0
     with suppress(Exception):  # a broken logging setup must not look like a failure
         core = f"{twins.core.implementation} core ({twins.reason})"
-        logger.info("installed: policy %s, %s", config.policy, core)
+        log.info("installed: policy %s, %s", config.policy, core)
     return controller
 
 
@@ -130,7 +128,7 @@ def uninstall() -> None:
     nothing is installed. Raises GcctlError when a setting cannot be restored.
     """
     global _changing, _cancelled
-    me = threading.get_ident()
+    me = _thread.get_ident()
     with _lock:
         if _changing:  # with the assignment below one step
             _cancelled = True  # install() gives up; uninstall() is at it anyway
@@ -262,8 +260,8 @@ def _before_fork() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock, _changing
-    if _changing != threading.get_ident():  # a thread that is not in the child
-        _lock = threading.RLock()
+    if _changing != _thread.get_ident():  # a thread that is not in the child
+        _lock = _thread.RLock()
         _changing = 0
     _fork_guard.after_in_child()
     if _installed is not None:

@@ -8,19 +8,17 @@ leaves it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from gcctl._base import log
 from gcctl._base.jitter import random_share
+from gcctl._base.record import record
 from gcctl._base.units import duration, size
 from gcctl._memory.cgroup import MemoryGroups
 from gcctl._memory.limits import Limit, Used, machine_bytes
 from gcctl._memory.protocol import Memory
-
-logger = logging.getLogger("gcctl")
 
 LEAVE_AT = 0.9
 """Part of the limit below which high-memory mode is left: hysteresis, so that memory that hovers
@@ -64,7 +62,7 @@ GENERATIONS = (0, 1, 2)
 DID_NOT_RUN = -1
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class MemoryEvent:
     """One aggressive collection for memory pressure. Sizes are bytes."""
 
@@ -334,4 +332,4 @@ _said: set[str] = set()
 def _say_once(message: str) -> None:
     if message not in _said:
         _said.add(message)
-        logger.warning("%s", message)
+        log.warning("%s", message)

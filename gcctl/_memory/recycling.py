@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from typing import Literal
 
+from gcctl._base import log
 from gcctl._base.callbacks import Callback, CallbackThread
 from gcctl._base.jitter import random_share
+from gcctl._base.record import record
 
-logger = logging.getLogger("gcctl")
 
-
-@dataclass(frozen=True, slots=True)
+@record()
 class RecycleAdvice:
     """Why this worker should be replaced once it has finished the request in hand."""
 
@@ -53,7 +51,7 @@ class Recycling:
             return
         self.advice = advice
         self._delivery.send(advice)
-        logger.warning("this worker should be recycled: %s", message)
+        log.warning("this worker should be recycled: %s", message)
 
     def resume(self) -> None:
         self._delivery.resume()

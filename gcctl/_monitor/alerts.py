@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from gcctl._base import log
 from gcctl._base.callbacks import Callback, CallbackThread
-
-logger = logging.getLogger("gcctl")
+from gcctl._base.record import record
 
 AlertKind = Literal["long_gc_pause", "high_memory", "gc_frequency", "gc_settings_changed"]
 
@@ -28,7 +26,7 @@ class AlertCounts(NamedTuple):
     gc_settings_changed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Alert:
     """Something that whoever runs the service may want to know."""
 
@@ -104,7 +102,7 @@ class Alerts:
         alert = Alert(kind, time_ns, message, suppressed)
         self._kept = (*self._kept, alert)[-KEPT:]
         self._delivery.send(alert)
-        logger.warning("%s", message)
+        log.warning("%s", message)
 
     def resume(self) -> None:
         self._delivery.resume()
