@@ -147,12 +147,12 @@ print(sorted(name for name in loaded if not name.startswith("_")))
 
 def test_the_command_that_becomes_another_process_imports_little() -> None:
     program = """
-import os, sys, _gcctl_cli
+import os, sys, gcctl.cli
 sys.argv = ["gcctl", "run", "program.py"]
 def exec(*how):
     print(sorted(name for name in sys.modules if name.startswith("gcctl")))
 os.execve = exec
-_gcctl_cli.main()
+sys.exit(gcctl.cli.main())
 """
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True

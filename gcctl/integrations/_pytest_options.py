@@ -1,7 +1,7 @@
 """The options of gcctl's pytest plugin.
 
-Beside the package and not in it, because pytest imports its plugins whenever it starts: where gcctl
-was not asked for, it shall not be imported.
+pytest imports its plugins whenever it starts. So this module imports nothing of gcctl: the rest
+comes when it is asked for.
 """
 
 from __future__ import annotations
