@@ -151,8 +151,9 @@ import os, sys, gcctl.cli
 sys.argv = ["gcctl", "run", "program.py"]
 def exec(*how):
     print(sorted(name for name in sys.modules if name.startswith("gcctl")))
+    sys.exit()
 os.execve = exec
-sys.exit(gcctl.cli.main())
+gcctl.cli.main()
 """
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
