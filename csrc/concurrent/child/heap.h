@@ -49,7 +49,7 @@ static inline uintptr_t gcctl_heap_fetch(gcctl_heap *heap, PyObject *object) {
 /* Objects visited between two checks whether the parent still runs. */
 enum { GCCTL_HEAP_CHECK_EVERY = 1 << 14 };
 
-/* Has the parent gone? Checks only for each so many-th number of objects visited. */
+/* Has the parent gone? Most calls do not check: `visited` grows by 1 from call to call. */
 static inline bool gcctl_heap_is_orphan(const gcctl_heap *heap, uint32_t visited) {
     return visited % GCCTL_HEAP_CHECK_EVERY == 0 && !gcctl_process_has_parent(heap->parent);
 }

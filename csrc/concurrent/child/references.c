@@ -4,7 +4,7 @@
 
 #include "concurrent/shared/answer.h"
 
-/* Objects with more references than this are kept alive without counting: immortal objects. */
+/* Immortal objects have counts above this. They are taken for reachable. */
 enum { MANY = 1 << 30 };
 
 typedef struct {
@@ -15,7 +15,7 @@ typedef struct {
 static int32_t references_to(PyObject *object) {
     Py_ssize_t count = Py_REFCNT(object);
     /* A type with a tp_free of its own may free objects without the allocator, which tells the
-       parent what was freed. No such type is known. Its objects would be kept alive. */
+       parent what was freed. So its objects are taken for reachable. No such type is known. */
     bool counts = 0 <= count && count < MANY && Py_TYPE(object)->tp_free == PyObject_GC_Del;
     return counts ? (int32_t)count : MANY;
 }

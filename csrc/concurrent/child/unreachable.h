@@ -5,7 +5,7 @@
 #include "concurrent/child/heap.h"
 #include "concurrent/shared/answer.h"
 
-/* Writes all of the answer but its state. Returns what is to become the state. Afterwards
+/* Writes all of the answer but its state. Returns the state that it is to get. Afterwards
    heap->objects has the unreachable objects alone. */
 int gcctl_unreachable_find(gcctl_heap *heap, gcctl_answer *answer);
 

@@ -2,8 +2,8 @@
    block.
 
    There is one set of bits per process, since there is one allocator. Several threads may note
-   blocks at once (interpreters with a GIL of their own share the allocator's functions). Only one
-   may open or close. */
+   blocks at once (interpreters with a GIL of their own share the allocator's functions). But only
+   one thread may open or close, with the GIL. */
 #ifndef GCCTL_FREED_BLOCKS_H
 #define GCCTL_FREED_BLOCKS_H
 

@@ -6,7 +6,7 @@
 #include "concurrent/shared/answer.h"
 #include "concurrent/shared/gc_lists.h"
 
-/* Objects are fetched into the cache so many candidates ahead. */
+/* Candidates are fetched into the cache this far ahead. */
 enum { AHEAD = 8 };
 
 static PyObject *object_at(uint64_t candidate) {
@@ -16,7 +16,7 @@ static PyObject *object_at(uint64_t candidate) {
 /* docs/concurrent-safety.md has the argument. In short: if the block was not freed, its memory
    still holds an object with a collector's header. Such an object may be dead without its block
    being freed: it is in a free list, or waits for its deallocation. Then it is not tracked, or its
-   reference count is 0. */
+   reference count is 0. The bits come first, because a freed block may be unmapped. */
 bool gcctl_sweep_is_alive(uint64_t candidate) {
     PyObject *object = object_at(candidate);
     uintptr_t header = (uintptr_t)gcctl_gc_lists_links_of(object);

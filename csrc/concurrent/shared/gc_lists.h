@@ -7,7 +7,7 @@
    head of that list. The heads of generations 1 and 2 lie behind it. Between two heads are two
    numbers (threshold and count).
 
-   None of this is taken for granted. If an address is wrong, the child that follows the lists dies,
+   Nothing here is trusted. If an address is wrong, the child that follows the lists dies,
    and the parent gets no answer. */
 #ifndef GCCTL_GC_LISTS_H
 #define GCCTL_GC_LISTS_H
