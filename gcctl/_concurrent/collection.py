@@ -51,7 +51,7 @@ NEVER_BEGAN = f"void: {BUSY}"
 PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, BUSY})
 """Why a collection can be void without a failure of its own."""
 
-# What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/answer.h.
+# What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/concurrent/shared/answer.h.
 DONE = 1
 REFUSALS = (
     "",
