@@ -1,7 +1,7 @@
-"""One worker process: does the pause that gcctl reports agree with a clock around the collection?
+"""A worker process: does the pause that gcctl reports agree with a clock around the collection?
 
-`python bench/accuracy.py REPEATS OBJECTS…` prints a list of rows in JSON: per core, per heap of so
-many objects more, per kind of collection.
+Its arguments are REPEATS OBJECTS…: so many collections of each kind, on heaps of so many objects
+more. It prints a list of rows in JSON: for each heap, each core and each kind of collection.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from candidates import TWIN, C, started
-
+from bench.boundary.cases import TWIN, started
+from bench.support.subjects import C
 from gcctl._core.compiled import Core as CCore
 from gcctl._core.pure import Core as Twin
 
 ABSOLUTE_NS = 2_000
 RELATIVE = 0.02
-"""They agree when they are no further apart than one of the two."""
+"""The two agree when they are no further apart than either of these allows."""
 
 BATCH = 200
-"""Collections of generation 0 in a row, for they take no time; the core keeps more events."""
+"""Collections of generation 0 in a row: they take no time, and the core keeps as many events."""
 
 
 def compare(core: Any, collect: Callable[[], object], repeats: int) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def compare(core: Any, collect: Callable[[], object], repeats: int) -> dict[str,
         started_ns = clock()
         collect()
         around.append(clock() - started_ns)
-    # The first finds the caches cold, which the clock around it sees and the one within does not.
+    # The first finds the caches cold. The clock around it sees that, the one within does not.
     del around[0]
     reported = [event.pause_ns for event in core.events()[-repeats:]]
     apart = [abs(a - b) for a, b in zip(reported, around, strict=True)]

@@ -1,4 +1,4 @@
-"""From measured values to rows, and from rows to the targets.
+"""From measured values to rows.
 
 Ratios and differences are taken within each round, between blocks that ran within milliseconds of
 each other, and then their median: a neighbour that slows the machine for a second slows both sides.
@@ -9,58 +9,39 @@ median would be with nobody else on the machine, and no target is judged by it.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from candidates import CPYTHON, FLOOR, PSUTIL, SOURCE, TWIN, C, Candidate
+from bench.boundary.cases import FLOOR, PSUTIL, SOURCE, TWIN, Case
+from bench.support.figures import Row
+from bench.support.subjects import CPYTHON, C
 
 Values = dict[str, list[float]]
-"""Seconds per statement by name of the candidate; all lists in the order of the same rounds."""
-
-Row = dict[str, Any]
+"""Seconds per statement by name of the case; all lists in the order of the same rounds."""
 
 NS = 1e9
 
 QUIET = 0.05
-"""Share of the rounds that are taken to have been left alone."""
+"""The share of the rounds that are taken to have been left alone by neighbours."""
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Where the median of what the values were drawn from lies with that confidence, whatever the
-    distribution: between two of the values, with as many below the one as above the other. Of less
-    than six no two are that sure: then it is from the least to the greatest."""
-    count, doubt = len(values), (1 - confidence) / 2
-
-    def chance(most: int) -> float:
-        """That no more than so many of the values are below the median: as with tossed coins."""
-        return 0.5**count * sum(math.comb(count, number) for number in range(most + 1))
-
-    dropped = 0
-    while chance(dropped + 1) <= doubt:
-        dropped += 1
-    ordered = sorted(values)
-    return ordered[dropped], ordered[-1 - dropped]
-
-
 def quiet(values: Sequence[float]) -> float:
     return sorted(values)[int(len(values) * QUIET)]
 
 
-def rows_of(candidates: Sequence[Candidate], values: Values) -> list[Row]:
-    """A row per candidate: nanoseconds, times the group's cheapest floor, and how many times
-    cheaper than the source's rendering, or than the cheapest that psutil has."""
+def rows_of(cases: Sequence[Case], values: Values) -> list[Row]:
+    """A row per case: nanoseconds, the ratio to the group's cheapest floor, and how many times
+    cheaper it is than the tutorial's context, or than the cheapest statement of psutil."""
     rows = []
-    for each in candidates:
+    for each in cases:
         mine = values[each.name]
         floor, source, psutil = (
-            cheapest(candidates, values, each.group, subject) for subject in (FLOOR, SOURCE, PSUTIL)
+            cheapest(cases, values, each.group, subject) for subject in (FLOOR, SOURCE, PSUTIL)
         )
         rows.append(
             {
@@ -77,54 +58,34 @@ def rows_of(candidates: Sequence[Candidate], values: Values) -> list[Row]:
     return rows
 
 
-def compare_batches(automatic: list[Row], batch: list[Row]) -> None:
-    """Add what is to be compared to the runs of both, each with the one of the same round."""
-    for subject, runs in ((CPYTHON, automatic), (C, batch)):
-        for run, other in zip(runs, automatic, strict=True):
-            run["subject"] = subject
-            run["times_faster"] = other["seconds"] / run["seconds"]
-            run["times_rss"] = run["rss_bytes"] / other["rss_bytes"]
-
-
-def medians(runs: list[Row]) -> Row:
-    """One row of several runs of the same: the median of each number."""
-    return {
-        name: statistics.median(run[name] for run in runs)
-        if isinstance(value, int | float)
-        else value
-        for name, value in runs[0].items()
-    }
-
-
-def cheapest(
-    candidates: Sequence[Candidate], values: Values, group: str, subject: str
-) -> list[float] | None:
-    """Of the subject's statements in the group the cheapest; None if it has none there."""
-    fits = [values[c.name] for c in candidates if c.group == group and c.subject == subject]
+def cheapest(cases: Sequence[Case], values: Values, group: str, subject: str) -> list[float] | None:
+    """The values of the subject's cheapest statement in the group; None if it has none there."""
+    fits = [values[c.name] for c in cases if c.group == group and c.subject == subject]
     return min(fits, key=statistics.median, default=None)
 
 
 def find(
-    candidates: Sequence[Candidate], values: Values, group: str, subject: str, part: str = ""
+    cases: Sequence[Case], values: Values, group: str, subject: str, part: str = ""
 ) -> list[float]:
-    """The first with this in its statement."""
-    fits = (c for c in candidates if c.group == group and c.subject == subject)
+    """The values of the first case that has this in its statement."""
+    fits = (c for c in cases if c.group == group and c.subject == subject)
     return values[next(c.name for c in fits if part in c.statement)]
 
 
-def recording(candidates: Sequence[Candidate], values: Values) -> list[Row]:
+def recording(cases: Sequence[Case], values: Values) -> list[Row]:
     """What measuring and recording one pause adds to the collection, and how that is worked out.
 
-    Of a collection of our own: the boundary that collects less the boundary that does not, less the
-    collection itself, which is called from Cython as the core calls it, less the call into Cython.
-    No callback is registered meanwhile, so whatever the core does about its own is in the
-    difference.
+    For a collection of gcctl's own: the boundary that collects, less the boundary that does not,
+    less the collection itself. That is called from Cython, as the core calls it, and the call into
+    Cython is taken off. No callback is registered meanwhile. So all that the core does for its own
+    collection is in the difference.
 
-    Of a collection of others: with gcctl's callback less with an empty one, because the dict and
-    the two calls that CPython makes of it are the price of any callback; and less with none.
+    For somebody else's collection: the time with gcctl's callback, less the time with an empty one.
+    For any callback CPython makes a dict and two calls, which is not gcctl's part. The difference
+    to no callback at all is a row of its own.
     """
 
-    value = partial(find, candidates, values)
+    value = partial(find, cases, values)
     empty, bare = value("tick", FLOOR, "methods"), value("due", FLOOR)
     rows = []
     for subject in (C, TWIN, SOURCE):
@@ -138,9 +99,9 @@ def recording(candidates: Sequence[Candidate], values: Values) -> list[Row]:
     return rows
 
 
-def monitoring(candidates: Sequence[Candidate], values: Values) -> list[Row]:
+def monitoring(cases: Sequence[Case], values: Values) -> list[Row]:
     """What monitoring adds to a boundary that collects generation 0."""
-    value = partial(find, candidates, values, "monitoring", C)
+    value = partial(find, cases, values, "monitoring", C)
     on, off = value("# monitored"), value("# not monitored")
     return [_difference(C, "own, monitored over not monitored", (on, off, off, off))]
 

@@ -1,4 +1,4 @@
-"""Builds floors.pyx for this interpreter into build/bench/ of the checkout, and imports it."""
+"""Compiles floors.pyx for this interpreter into build/bench/ of the checkout, and imports it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-HERE = Path(__file__).resolve().parent
-BUILT = HERE.parent / "build" / "bench" / (sys.implementation.cache_tag + sys.abiflags)
+from bench import ROOT
+
+SOURCE = Path(__file__).resolve().parent / "floors.pyx"
+BUILT = Path(ROOT) / "build" / "bench" / (sys.implementation.cache_tag + sys.abiflags)
 
 
 def build() -> None:
-    """Compile what is not up to date; exits saying what is missing where it cannot be."""
+    """Compile what is not up to date. Where it cannot be compiled, exit and say what is missing."""
     BUILT.mkdir(parents=True, exist_ok=True)
-    source, copy = HERE / "floors.pyx", BUILT / "floors.pyx"
-    if not copy.exists() or copy.read_bytes() != source.read_bytes():
-        copy.write_bytes(source.read_bytes())
+    copy = BUILT / SOURCE.name
+    if not copy.exists() or copy.read_bytes() != SOURCE.read_bytes():
+        copy.write_bytes(SOURCE.read_bytes())
     # In its own process: the compiler's noise is shown only when it is needed.
-    command = [sys.executable, "-m", "Cython.Build.Cythonize", "--inplace", "floors.pyx"]
+    command = [sys.executable, "-m", "Cython.Build.Cythonize", "--inplace", SOURCE.name]
     done = subprocess.run(command, cwd=BUILT, capture_output=True, text=True)
     if done.returncode:
         sys.exit(
             f"{done.stdout}{done.stderr}\n"
-            "bench/floors.pyx could not be compiled: it needs a C compiler, Python's headers and "
-            "what pip install '.[bench]' installs"
+            "bench/boundary/floors.pyx could not be compiled: it needs a C compiler, Python's "
+            "headers and what pip install '.[bench]' installs"
         )
 
 

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """What the benchmarks measure against: compiled code that does nothing, and an allocation counter.
 
-Compiled by floor.py when a benchmark runs; no part of the gcctl package.
+Compiled by compiled_floors.py when a benchmark runs; no part of the gcctl package.
 """
 
 cimport cython
@@ -74,7 +74,7 @@ def on_gc(phase, info, /):
     """An empty entry for gc.callbacks."""
 
 
-# Public for the sake of its symbol, by which valgrind finds it (instructions.py).
+# Public for the sake of its symbol, by which valgrind finds it (instructions_worker.py).
 cdef public object floors_counted(object work, object argument):
     return work(argument)
 
@@ -84,8 +84,8 @@ def counted(work, argument):
     return floors_counted(work, argument)
 
 
-# Counting what is asked of the allocator. Each domain passes everything on to the allocator that
-# it had. Plain integers do: the process that counts has one thread.
+# An allocator that counts what it is asked for. Each domain passes everything on to the allocator
+# that it had. Plain integers are enough: the process that counts has one thread.
 
 cdef enum:
     DOMAINS = 3

@@ -1,6 +1,6 @@
-"""One worker process: what a request leaves behind and what it asks of the allocator.
+"""A worker process: what a request leaves behind, and how often it asks the allocator for memory.
 
-`python bench/memory.py BOUNDARIES` prints a list of rows in JSON.
+Its argument is BOUNDARIES. It prints a list of rows in JSON.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import json
 import sys
 from typing import Any
 
-import floor
 import psutil
-from candidates import Candidate, candidates
-from loop import COPIES, compile_loop
+
+from bench.boundary import compiled_floors
+from bench.boundary.cases import Case, cases
+from bench.boundary.timed_loop import COPIES, compile_loop
 
 GROUPS = ("idle", "tick", "due")
 
 
-def footprint(candidate: Candidate, names: dict[str, Any], boundaries: int) -> dict[str, Any]:
-    work = compile_loop(candidate.statement, names)
+def footprint(case: Case, names: dict[str, Any], boundaries: int) -> dict[str, Any]:
+    work = compile_loop(case.statement, names)
     loops = boundaries // COPIES
-    allocations = floor.load().allocations
+    allocations = compiled_floors.load().allocations
     rss = psutil.Process().memory_info
-    with candidate.ready():
+    with case.ready():
         work(100)
         blocks, resident, tracked = sys.getallocatedblocks(), rss().rss, gc.get_count()[0]
         work(loops)
@@ -33,9 +34,9 @@ def footprint(candidate: Candidate, names: dict[str, Any], boundaries: int) -> d
         # The call of the loop asks for memory too, once, however long it runs.
         asked = allocations(work, loops) - allocations(work, 0)
     return {
-        "group": candidate.group,
-        "subject": candidate.subject,
-        "statement": candidate.statement,
+        "group": case.group,
+        "subject": case.subject,
+        "statement": case.statement,
         "boundaries": loops * COPIES,
         "allocations_per_boundary": asked / (loops * COPIES),
         "blocks": blocks,
@@ -46,8 +47,8 @@ def footprint(candidate: Candidate, names: dict[str, Any], boundaries: int) -> d
 
 def main(boundaries: int) -> None:
     gc.disable()
-    names, all_of_them = candidates()
-    rows = [footprint(each, names, boundaries) for each in all_of_them if each.group in GROUPS]
+    names, all_cases = cases()
+    rows = [footprint(each, names, boundaries) for each in all_cases if each.group in GROUPS]
     json.dump(rows, sys.stdout)
 
 

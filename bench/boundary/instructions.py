@@ -1,63 +1,37 @@
-"""Instructions per statement, counted by valgrind: `python bench/instructions.py`.
+"""Instructions per statement, counted by valgrind.
 
 Unlike a time, a count does not depend on who else uses the machine. It says nothing about how fast
-the instructions are, so the targets are judged by bench/run.py.
+the instructions are, so the targets are judged by the benchmark `boundary`.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import floor
-import tables
-from candidates import Candidate, candidates, demand_compiled_core
-from loop import COPIES, compile_loop
-
-WARM_UP = 10
-"""Loops before those that count, so that the interpreter has specialised the statement."""
+from bench.boundary import compiled_floors
+from bench.boundary.instructions_worker import counted_cases
+from bench.boundary.timed_loop import COPIES
+from bench.installed import demand_compiled_core
+from bench.support import results
+from bench.support.processes import command, environment
+from bench.support.tables import table
 
 LOOPS = 50
-
-GROUPS = ("idle", "tick", "due", "seen")
-"""Not the looks at memory: most of one is in the kernel, of which valgrind sees nothing."""
+QUICK_LOOPS = 5
 
 OUT = "callgrind.out"
 
 
-def measured() -> tuple[dict[str, Any], list[Candidate]]:
-    names, all_of_them = candidates()
-    return names, [candidate for candidate in all_of_them if candidate.group in GROUPS]
-
-
-def run_statements() -> None:
-    """What runs under valgrind: each statement in two counted calls, of no loop and of LOOPS."""
-    gc.disable()
-    names, statements = measured()
-    counted = floor.load().counted
-    for candidate in statements:
-        timed = compile_loop(candidate.statement, names)
-        with candidate.ready():
-            timed(WARM_UP)
-            counted(timed, 0)
-            counted(timed, LOOPS)
-
-
-def count(folder: Path) -> None:
+def count(folder: Path, loops: int) -> None:
     """Leaves two files per statement in the folder, numbered from 1."""
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / OUT}"]
-    command += ["--zero-before=floors_counted", "--dump-after=floors_counted"]
-    command += [sys.executable, __file__, "--run"]
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("GCCTL_")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / OUT}"]
+    valgrind += ["--zero-before=floors_counted", "--dump-after=floors_counted"]
+    words = [*valgrind, *command("bench.boundary.instructions_worker", loops)]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{done.stdout}{done.stderr}\nvalgrind failed with status {done.returncode}")
 
@@ -70,33 +44,20 @@ def total(file: Path) -> int:
     return int(found[1])
 
 
-def show(folder: Path) -> None:
+def show(folder: Path, loops: int) -> None:
     body = []
-    for index, each in enumerate(measured()[1]):
-        none, loops = (total(folder / f"{OUT}.{2 * index + part}") for part in (1, 2))
-        mean = (loops - none) / (LOOPS * COPIES)
+    for index, each in enumerate(counted_cases()[1]):
+        of_none, of_loops = (total(folder / f"{OUT}.{2 * index + part}") for part in (1, 2))
+        mean = (of_loops - of_none) / (loops * COPIES)
         body.append((each.subject, f"{each.group}: {each.statement}", f"{mean:,.0f}"))
-    print(tables.table(("what", "statement", "instructions"), body))
+    print(table(("what", "statement", "instructions"), body))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench/instructions.py", description="Instructions per statement, by valgrind."
-    )
-    parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.run:
-        run_statements()
-        return
+    arguments = results.parser("instructions", __doc__).parse_args()
+    loops = QUICK_LOOPS if arguments.quick else LOOPS
     demand_compiled_core()
-    if shutil.which("valgrind") is None:
-        print("instructions were not counted: valgrind is not installed")
-        return
-    floor.build()
+    compiled_floors.build()
     with tempfile.TemporaryDirectory() as folder:
-        count(Path(folder))
-        show(Path(folder))
-
-
-if __name__ == "__main__":
-    main()
+        count(Path(folder), loops)
+        show(Path(folder), loops)

@@ -1,34 +1,36 @@
-"""The benchmarks of gcctl in one command: `python bench/run.py [--quick] [--json FILE]`.
+"""What gcctl costs at a boundary, for a recorded pause and for a check of memory; and all else that
+is quick to measure: memory given back, batches, with `--soak` a simulated day.
 
-Those of concurrent collections, which take longer, are in `bench/concurrently.py`; a `--quick` run
-has both, briefly. Those of whole programs are in `bench/scripts.py`.
-
-Measures the gcctl that is installed, each part in worker processes of its own, and prints medians,
-ratios and whether the targets were reached; the exit status is 1 when one was not.
+A `--quick` run has a brief run of concurrent collections too. Each part runs in worker processes of
+its own. Printed are medians, ratios and whether the targets were reached; the exit status is 1 when
+one was not.
 """
 
 from __future__ import annotations
 
 import json
-import random
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import analysis
-import concurrent_tables
-import concurrently
-import floor
 import pyperf
-import results
-import tables
-from batch import AUTOMATIC, BATCH
-from candidates import candidates, demand_compiled_core
-from returned import KINDS
-from stall import OTHER, SAME
-from targets import MIB, targets
-from workers import progress, worker
+
+from bench.boundary import analysis, compiled_floors, tables
+from bench.boundary.cases import cases
+from bench.boundary.targets import targets
+from bench.concurrent import run as concurrent
+from bench.concurrent import tables as concurrent_tables
+from bench.concurrent.targets import targets as concurrent_targets
+from bench.installed import demand_compiled_core
+from bench.memory import run as memory
+from bench.memory import tables as memory_tables
+from bench.memory.targets import targets as memory_targets
+from bench.soak import day
+from bench.soak import tables as soak_tables
+from bench.soak.targets import targets as soak_targets
+from bench.support import results
+from bench.support.processes import progress, worker
+from bench.support.targets import Target
 
 
 class Size(NamedTuple):
@@ -42,13 +44,10 @@ class Size(NamedTuple):
     boundaries: int
     repeats: int
     heaps: tuple[int, ...]
-    runs: int
-    """Of what needs a process for each measurement."""
-    returned_bytes: int
-    batch_objects: int
+    memory: memory.Size
     soak_boundaries: int
-    concurrent: concurrently.Size | None
-    """None: measured by `python bench/concurrently.py`."""
+    concurrent: concurrent.Size | None
+    """None: the benchmark `concurrent` measures it."""
 
 
 FULL = Size(
@@ -58,10 +57,8 @@ FULL = Size(
     boundaries=1_000_000,
     repeats=20,
     heaps=(0, 10_000, 100_000, 1_000_000),
-    runs=5,
-    returned_bytes=500 * MIB,
-    batch_objects=5_000_000,
-    soak_boundaries=10_000_000,
+    memory=memory.FULL,
+    soak_boundaries=day.FULL,
     concurrent=None,
 )
 QUICK = Size(
@@ -71,23 +68,21 @@ QUICK = Size(
     boundaries=2_000,
     repeats=3,
     heaps=(0, 10_000),
-    runs=1,
-    returned_bytes=20 * MIB,
-    batch_objects=50_000,
-    soak_boundaries=200_000,
-    concurrent=concurrently.QUICK,
+    memory=memory.QUICK,
+    soak_boundaries=day.QUICK,
+    concurrent=concurrent.QUICK,
 )
 
 
 def time_statements(size: Size) -> pyperf.BenchmarkSuite:
-    """One benchmark per candidate, with a pyperf run for each worker."""
+    """One benchmark per case, with a pyperf run for each worker."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "values.json"
         suite = None
         for number in range(size.workers):
             progress(f"timing, process {number + 1} of {size.workers}")
             path.unlink(missing_ok=True)
-            worker("rounds.py", path, size.rounds, size.block_seconds)
+            worker("bench.boundary.timing_worker", path, size.rounds, size.block_seconds)
             measured = pyperf.BenchmarkSuite.load(str(path))
             if suite is None:
                 suite = measured
@@ -96,74 +91,58 @@ def time_statements(size: Size) -> pyperf.BenchmarkSuite:
     return suite
 
 
-def time_processes(size: Size) -> dict[str, list[analysis.Row]]:
-    """What can be measured once in a process only: by part, a row for each case, of the medians."""
-    cases = [
-        *(("returned", "returned.py", kind, size.returned_bytes) for kind in KINDS),
-        *(("stalls", "stall.py", thread, size.returned_bytes) for thread in (OTHER, SAME)),
-        *(("batch", "batch.py", how, size.batch_objects) for how in (AUTOMATIC, BATCH)),
-    ]
-    found: dict[tuple[str, str, str, int], list[analysis.Row]] = {case: [] for case in cases}
-    for number in range(size.runs):
-        progress(f"memory and batches, round {number + 1} of {size.runs}")
-        for case in random.sample(cases, len(cases)):
-            found[case].append(json.loads(worker(*case[1:])))
-    analysis.compare_batches(*(runs for (part, *_), runs in found.items() if part == "batch"))
-    rows: dict[str, list[analysis.Row]] = {part: [] for part, *_ in cases}
-    for (part, *_), runs in found.items():
-        rows[part].append(analysis.medians(runs))
-    return rows
-
-
 def measure(size: Size, pyperf_file: str | None, soak: bool) -> dict[str, Any]:
     """Every result, as `--json` writes it."""
     progress("compiling the floors")
-    floor.build()
+    compiled_floors.build()
     suite = time_statements(size)
     if pyperf_file:
         suite.dump(pyperf_file, replace=True)
     progress("memory")
-    memory = json.loads(worker("memory.py", size.boundaries))
+    footprints = json.loads(worker("bench.boundary.footprint_worker", size.boundaries))
     progress("reported pauses")
-    accuracy = json.loads(worker("accuracy.py", size.repeats, *size.heaps))
-    processes = time_processes(size)
-    progress("a simulated day")
-    day = json.loads(worker("soak.py", size.soak_boundaries)) if soak else None
-    concurrent = concurrently.measure(size.concurrent) if size.concurrent else None
+    accuracy = json.loads(worker("bench.boundary.accuracy_worker", size.repeats, *size.heaps))
+    of_memory = memory.measure(size.memory)
+    of_day = day.measure(size.soak_boundaries) if soak else None
+    of_concurrent = concurrent.measure(size.concurrent) if size.concurrent else None
     progress("")
-    measured = candidates()[1]
+    measured = cases()[1]
     values = {each.name: list(suite.get_benchmark(each.name).get_values()) for each in measured}
     found = {
         "timings": analysis.rows_of(measured, values),
         "recording": analysis.recording(measured, values),
         "monitoring": analysis.monitoring(measured, values),
-        "memory": memory,
+        "memory": footprints,
         "accuracy": accuracy,
-        **processes,
-        "soak": day,
-        "concurrent": concurrent,
+        **of_memory,
+        "soak": of_day,
+        "concurrent": of_concurrent,
     }
-    return results.complete(found, targets(found))
+    return results.complete(found, judged(found))
+
+
+def judged(found: dict[str, Any]) -> list[Target]:
+    """The targets of every part that was measured."""
+    return [
+        *targets(found),
+        *memory_targets(found),
+        *soak_targets(found["soak"]),
+        *concurrent_targets(found["concurrent"]),
+    ]
 
 
 def parts(found: dict[str, Any]) -> list[str]:
     """Every table."""
     return [
-        tables.timings(found["timings"]),
-        tables.differences("Measuring and recording one pause, on top", found["recording"]),
-        tables.differences("Monitoring, on top", found["monitoring"]),
-        tables.memory(found["memory"]),
-        tables.accuracy(found["accuracy"]),
-        tables.returned(found["returned"]),
-        tables.stalls(found["stalls"]),
-        tables.batch(found["batch"]),
-        tables.soak(found["soak"]),
+        *tables.parts(found),
+        *memory_tables.parts(found),
+        soak_tables.day(found["soak"]),
         *concurrent_tables.parts(found["concurrent"]),
     ]
 
 
 def main() -> int:
-    parser = results.parser("run.py", "Benchmarks of gcctl's core.")
+    parser = results.parser_with_json("boundary", __doc__)
     parser.add_argument(
         "--soak",
         action="store_true",
@@ -177,7 +156,3 @@ def main() -> int:
     size = QUICK if arguments.quick else FULL
     found = measure(size, arguments.pyperf, soak=arguments.soak or arguments.quick)
     return results.finish(found, parts(found), arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from typing import Any
 
-from analysis import Row
-from targets import MIB, NS_PER_MS, Target
+from bench.support.figures import Row
+from bench.support.tables import table
 
 GROUPS = {
     "idle": "One boundary, nothing due",
@@ -13,23 +13,18 @@ GROUPS = {
     "due": "One boundary with a collection of an empty generation 0",
     "seen": "gc.collect(0) of somebody else, with no, an empty, and gcctl's entry in gc.callbacks",
     "monitoring": "One boundary with a collection of an empty generation 0, monitored or not",
-    "check": "One look at memory, nothing to be done",
+    "check": "One check of memory, nothing to do",
 }
 
 
-def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as they need to be; text to the left, numbers (all but the first two) to the
-    right."""
-    lines = [head, *body]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+def parts(found: dict[str, Any]) -> list[str]:
+    return [
+        timings(found["timings"]),
+        differences("Measuring and recording one pause, on top", found["recording"]),
+        differences("Monitoring, on top", found["monitoring"]),
+        memory(found["memory"]),
+        accuracy(found["accuracy"]),
+    ]
 
 
 def timings(rows: list[Row]) -> str:
@@ -113,84 +108,3 @@ def accuracy(rows: list[Row]) -> str:
         "agree",
     )
     return f"Reported pause against a clock around it\n{table(head, body)}"
-
-
-def returned(rows: list[Row]) -> str:
-    body = [
-        (
-            "gcctl, C core",
-            row["kind"],
-            f"{row['bytes'] / MIB:.0f}",
-            f"{row['dropping_share']:.0%}",
-            f"{row['returned_share']:.0%}",
-            f"{row['took_ns'] / NS_PER_MS:.0f}",
-        )
-        for row in rows
-    ]
-    head = ("what", "built and dropped", "MiB", "back by then", "back after step", "step ms")
-    return f"Memory given back when it was over the limit\n{table(head, body)}"
-
-
-def stalls(rows: list[Row]) -> str:
-    body = [
-        (
-            "gcctl, C core",
-            row["stalled"],
-            f"{row['bytes'] / MIB:.0f}",
-            *(f"{row[name] / NS_PER_MS:.1f}" for name in ("trim_ns", "stall_ns", "rest_ns")),
-        )
-        for row in rows
-    ]
-    head = ("what", "longest stall of", "MiB", "trim ms", "during trim ms", "at rest ms")
-    return f"Other threads while memory is given back\n{table(head, body)}"
-
-
-def batch(rows: list[Row]) -> str:
-    body = [
-        (
-            row["subject"],
-            f"{row['objects']:,} lists",
-            f"{row['seconds']:.2f}",
-            f"{row['rss_bytes'] / MIB:.0f}",
-            f"{row['times_faster']:.2f}",
-            f"{row['times_rss']:.3f}",
-        )
-        for row in rows
-    ]
-    head = ("what", "built", "median s", "RSS MiB", "x faster", "x RSS")
-    return f"Building many container objects\n{table(head, body)}"
-
-
-def soak(row: Row | None) -> str:
-    if row is None:
-        return "A simulated day: only with --soak"
-    counts = {
-        "failing requests": row["failures"],
-        "high-memory events": row["high_memory_events"],
-        **{f"collections, {why}": count for why, count in row["by_reason"].items()},
-        **{f"alerts, {kind}": count for kind, count in row["alerts"].items()},
-    }
-    body = [
-        ("boundaries", f"{row['boundaries']:,} in {row['simulated_seconds'] / 3600:.1f} h"),
-        *((what, f"{count:,}") for what, count in counts.items()),
-        ("RSS KiB, first fifth and last", _ends(row, "rss", "_bytes", 1024)),
-        ("allocated blocks, first fifth and last", _ends(row, "blocks", "", 1)),
-    ]
-    title = f"A simulated day, in {row['took_seconds']:.0f} s"
-    return f"{title}\n{table(('what', 'how much'), body)}"
-
-
-def _ends(row: Row, name: str, unit: str, scale: int) -> str:
-    return " and ".join(f"{row[f'{name}_{end}{unit}'] / scale:,.0f}" for end in ("first", "last"))
-
-
-def targets(found: list[Target], *, quick: bool) -> str:
-    body = []
-    for target in found:
-        verdict = "reached" if target.reached else "NOT REACHED"
-        if quick and not target.quick:
-            verdict = "not judged (--quick)"
-        sign = "<=" if target.at_most else ">="
-        limit = f"{sign} {target.limit:g} {target.unit}"
-        body.append((target.name, verdict, f"{target.value:.2f} {target.unit}", limit))
-    return f"Targets\n{table(('target', 'verdict', 'measured', 'wanted'), body)}"

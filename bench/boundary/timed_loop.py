@@ -1,4 +1,4 @@
-"""A statement turned into a function that runs it in a loop and times that."""
+"""Makes a function of a statement: it runs the statement in a loop and times the loop."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One worker process: every candidate in every round, so that all of them meet the same noise.
+"""A worker process: times every statement in every round, so that all of them meet the same noise.
 
-`python bench/rounds.py FILE ROUNDS SECONDS` writes a pyperf suite with one benchmark per candidate;
+Its arguments are FILE ROUNDS SECONDS. It writes a pyperf suite with one benchmark for each case;
 value number n of each was measured in round n, in a block of about SECONDS.
 """
 
@@ -11,13 +11,14 @@ import random
 import sys
 
 import pyperf
-from candidates import Candidate, candidates
-from loop import COPIES, Timed, compile_loop
+
+from bench.boundary.cases import Case, cases
+from bench.boundary.timed_loop import COPIES, Timed, compile_loop
 
 
-def calibrate(candidate: Candidate, timed: Timed, seconds: float) -> int:
+def calibrate(case: Case, timed: Timed, seconds: float) -> int:
     """The number of loops that take about so long."""
-    with candidate.ready():
+    with case.ready():
         timed(10)  # lets the interpreter specialise the statement
         loops = 8
         while (took := timed(loops)) < seconds / 4:
@@ -26,17 +27,17 @@ def calibrate(candidate: Candidate, timed: Timed, seconds: float) -> int:
 
 
 def measure(rounds: int, seconds: float) -> list[list[float]]:
-    """Seconds per statement, a list of rounds for each candidate."""
-    names, all_of_them = candidates()
-    loops = [(each, compile_loop(each.statement, names)) for each in all_of_them]
+    """Seconds per statement, a list of rounds for each case."""
+    names, all_cases = cases()
+    loops = [(each, compile_loop(each.statement, names)) for each in all_cases]
     blocks = [(*pair, calibrate(*pair, seconds)) for pair in loops]
     values: list[list[float]] = [[] for _ in blocks]
     order = list(range(len(blocks)))
     for _ in range(rounds):
         random.shuffle(order)  # whoever comes first after a heavy neighbour differs each time
         for index in order:
-            candidate, timed, count = blocks[index]
-            with candidate.ready():
+            case, timed, count = blocks[index]
+            with case.ready():
                 timed(1)
                 values[index].append(timed(count) / (count * COPIES))
     return values
@@ -47,8 +48,8 @@ def main(path: str, rounds: int, seconds: float) -> None:
     measured = measure(rounds, seconds)
     metadata = {"inner_loops": COPIES}
     benchmarks = [
-        pyperf.Benchmark([pyperf.Run(values, metadata={**metadata, "name": candidate.name})])
-        for candidate, values in zip(candidates()[1], measured, strict=True)
+        pyperf.Benchmark([pyperf.Run(values, metadata={**metadata, "name": case.name})])
+        for case, values in zip(cases()[1], measured, strict=True)
     ]
     pyperf.BenchmarkSuite(benchmarks).dump(path, replace=True)
 

@@ -1,7 +1,8 @@
-"""The per-request collection of the source document as a tutorial writes it, to compare with.
+"""The request context of a tutorial on GC in services, to compare with.
 
-Nothing but the standard library, nothing done for speed: a generator-based context manager, a lock
-around the counters, collections by the remainder of the number of requests, a list of pauses.
+Tables call it the source document. It uses the standard library only, and nothing is done for
+speed: a generator-based context manager, a lock around the counters, collections by the remainder
+of the number of requests, a list of pauses.
 """
 
 from __future__ import annotations

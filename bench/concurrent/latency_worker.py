@@ -1,8 +1,8 @@
-"""One worker process: how long requests take while a concurrent full collection looks for garbage.
+"""A worker process: how long requests take while a concurrent full collection looks for garbage.
 
-`python bench/window.py CORES OBJECTS ROUNDS SECONDS` prints a row in JSON. Requests come at even
-intervals, at half of what the service can do. Latency counts from when a request was due, so that
-what holds one up holds up the next ones too; and, beside that, from when it was begun.
+Its arguments are CORES OBJECTS ROUNDS SECONDS. It prints a row in JSON. Requests come at even
+intervals, at half of what the service can do. Latency counts from when a request was due: then a
+delay of one request delays the next ones too. It is also given from when the request was begun.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from heaps import AGED, Record, Row, live
-
 import gcctl
+from bench.support.figures import Row, percentile
+from bench.support.heaps import AGED, Record, live
 
 SPARE = "a core to spare"
 SAME = "on the child's core"
@@ -29,14 +29,14 @@ REQUEST_NS = 1_000_000
 LOAD = 0.5
 LOOKUPS = 20
 UPDATES = 5
-"""Live objects that a request reads, and of these those it writes to; any, drawn evenly."""
+"""Live objects that a request reads, and how many of these it writes to; drawn evenly."""
 
 LINES = 40
 CALIBRATION = 200
 """Requests, of one line and of LINES, that tell how many lines take REQUEST_NS."""
 
 QUIET_NS = 1_000_000_000
-"""How long requests are timed with no collection running, at least; else as long as in a window."""
+"""Requests with no collection running are timed for so long, or as long as a window if longer."""
 
 
 class Served(NamedTuple):
@@ -49,7 +49,7 @@ class Served(NamedTuple):
 
 
 class Service:
-    """Its requests, and when they come."""
+    """A service: its requests, and when they come."""
 
     def __init__(self, records: list[Record]) -> None:
         self._records = records
@@ -63,7 +63,7 @@ class Service:
         self._interval_ns = round(self.request_ns / LOAD)
 
     def serve(self, is_over: Callable[[], bool]) -> Served:
-        """Requests until then."""
+        """Answers requests until then."""
         clock = time.perf_counter_ns
         served = Served([], [], 0)
         cpu_ns = time.thread_time_ns()
@@ -121,7 +121,8 @@ def page_faults() -> int:
 
 def quiet(service: Service, for_ns: int) -> Served:
     """Requests with no collection running."""
-    gc.collect()  # before a window too: it touches every object, and so undoes what a window left
+    # Before a window too: it touches every object, and so undoes what a window left.
+    gc.collect()
     end = time.perf_counter_ns() + max(for_ns, QUIET_NS)
     return service.serve(lambda: time.perf_counter_ns() >= end)
 
@@ -129,8 +130,9 @@ def quiet(service: Service, for_ns: int) -> Served:
 def window(
     service: Service, core: list[int], of_child: list[int], most_ns: int
 ) -> tuple[Served, Row]:
-    """Requests from the start of a collection to the child's answer, or for so long; and what it
-    came to, with the bytes that the service wrote to for the first time meanwhile."""
+    """Requests from the start of a collection to the child's answer, but for no longer than
+    `most_ns`; and a row of what it came to. `copied_bytes` are those of the pages that the service
+    wrote to for the first time meanwhile."""
     gc.collect()
     os.sched_setaffinity(0, of_child)  # the child gets it from us
     handle = gcctl.collect_concurrently()
@@ -162,10 +164,6 @@ def compare(busy: Served, alone: Served) -> Row:
             row |= {f"{name}_quiet_ns": quiet_ns, f"{name}_window_ns": window_ns}
             row[f"times_{name}"] = window_ns / quiet_ns
     return row
-
-
-def percentile(values: list[int], percent: int) -> int:
-    return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
 
 
 def measure(where: str, objects: int, rounds: int, most_ns: int) -> Row:

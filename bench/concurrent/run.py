@@ -1,25 +1,25 @@
-"""Concurrent full collections against `gc.collect()`: `python bench/concurrently.py [--quick]`.
+"""Concurrent full collections against `gc.collect()`: how long they stop the process, and what they
+cost it.
 
-Measures the gcctl that is installed, each case in a worker process of its own, and prints medians,
-ratios and whether the targets were reached; the exit status is 1 when one was not.
+Each case runs in a worker process of its own. Printed are medians, ratios and whether the targets
+were reached; the exit status is 1 when one was not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import NamedTuple
 
-import concurrent_tables
-import results
-from analysis import Row
-from candidates import demand_compiled_core
-from heaps import AGED, BYTES_PER_OBJECT, FRESH
-from targets import JUDGED_DEAD, JUDGED_LARGEST, JUDGED_OBJECTS, MIB, concurrent
-from window import SAME, SPARE
-from workers import progress, worker
-
+from bench.concurrent import tables
+from bench.concurrent.latency_worker import SAME, SPARE
+from bench.concurrent.targets import JUDGED_DEAD, JUDGED_LARGEST, JUDGED_OBJECTS, targets
+from bench.installed import demand_compiled_core
+from bench.support import results
+from bench.support.figures import Row
+from bench.support.heaps import AGED, BYTES_PER_OBJECT, FRESH
+from bench.support.processes import progress, worker
+from bench.support.targets import MIB
 from gcctl._memory.cgroup import MemoryGroups
 from gcctl._memory.limits import available_bytes
 
@@ -34,7 +34,7 @@ class Size(NamedTuple):
     live: tuple[int, ...]
     rounds: int
     window_seconds: int
-    """How long a service is watched until the child answers, at most."""
+    """For how long a service is watched at most, until the child answers."""
 
     @property
     def dead(self) -> int:
@@ -74,7 +74,9 @@ def stops(kind: str, live: int, dead: int, largest: int, rounds: int) -> Row:
     why = no_room(live + dead)
     if why:
         return {"kind": kind, "objects": live, "skipped": why}
-    row: Row = json.loads(worker("stops.py", kind, live, dead, largest, rounds))
+    row: Row = json.loads(
+        worker("bench.concurrent.stops_worker", kind, live, dead, largest, rounds)
+    )
     return row
 
 
@@ -84,12 +86,13 @@ def serve(where: str, size: Size) -> Row:
     why = no_room(live)
     if why:
         return {"where": where, "objects": live, "skipped": why}
-    row: Row = json.loads(worker("window.py", where, live, size.rounds, size.window_seconds))
+    arguments = (where, live, size.rounds, size.window_seconds)
+    row: Row = json.loads(worker("bench.concurrent.latency_worker", *arguments))
     return row
 
 
 def no_room(objects: int) -> str:
-    """Why so many are too many, if they are."""
+    """Why there is no memory for so many objects; "": there is."""
     needed, available = objects * BYTES_PER_OBJECT, available_bytes(MemoryGroups())
     if needed <= available:
         return ""
@@ -97,7 +100,7 @@ def no_room(objects: int) -> str:
 
 
 def number(text: str) -> int:
-    """Of objects, from text such as 0.1M or 20000."""
+    """A number of objects, from text such as 0.1M or 20000."""
     value = round(float(text.removesuffix("M")) * (1e6 if text.endswith("M") else 1))
     if value < 1000:
         raise argparse.ArgumentTypeError(f"{text!r}: wanted at least 1000 objects, such as 0.1M")
@@ -105,7 +108,7 @@ def number(text: str) -> int:
 
 
 def main() -> int:
-    parser = results.parser("concurrently.py", __doc__)
+    parser = results.parser_with_json("concurrent", __doc__)
     parser.add_argument(
         "--live", nargs="+", type=number, metavar="N", help="live objects of the heaps, as in 2M"
     )
@@ -118,9 +121,4 @@ def main() -> int:
     )
     found = measure(size)
     progress("")
-    parts = concurrent_tables.parts(found)
-    return results.finish(results.complete(found, concurrent(found)), parts, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return results.finish(results.complete(found, targets(found)), tables.parts(found), arguments)

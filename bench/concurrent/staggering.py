@@ -1,27 +1,21 @@
-"""How much full collections of several workers overlap: `python bench/staggered.py [--quick]`.
+"""How much the full collections of several workers overlap, without and with `stagger`.
 
-Worker processes that all want full collections most of the time, without and with `stagger`.
-Printed is for how long some worker ran one, and for how long several did at once.
+All worker processes want full collections most of the time. Printed is for how long some worker
+ran one, and for how long several did at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tables import table
-from workers import progress
-
-NS_PER_MS = 10**6
-BATCH = 1000
-"""Objects that a request leaves as garbage."""
+from bench.support import results
+from bench.support.processes import command, environment, progress
+from bench.support.tables import table
+from bench.support.targets import NS_PER_MS
 
 
 class Overlap(NamedTuple):
@@ -34,41 +28,10 @@ class Overlap(NamedTuple):
     """At once."""
 
 
-def serve(stagger: str, objects: int, seconds: float) -> None:
-    """In a worker process: prints when its full collections began and ended."""
-    import gcctl
-    from gcctl._auto import full_collections, rules
-    from gcctl._concurrent.coordinator import coordinator
-    from gcctl._concurrent.staggering import turn
-
-    rules.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
-    full_collections.ROUTINE_NS = full_collections.QUIET_NS = 0  # type: ignore[misc]
-    heap = [{"a": [number]} for number in range(objects // 2)]
-    gcctl.install(check_interval="1ms", gc_budget=1.0, stagger=stagger)
-    fulls: list[tuple[int, int]] = []
-    began = ended = 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        with gcctl.request():
-            batch: list[object] = [[] for _ in range(BATCH)]
-            batch.append(batch)
-        now = time.monotonic_ns()
-        if coordinator.running is not None:
-            began, ended = began or now, now
-        elif began:
-            fulls.append((began, ended))
-            began = 0
-        time.sleep(0.0005)
-    json.dump({"fulls": fulls, "went_ahead": turn.went_ahead, "heap": len(heap)}, sys.stdout)
-
-
 def measure(stagger: str, workers: int, objects: int, seconds: float) -> Overlap:
-    arguments = ("--serve", stagger, str(objects), str(seconds))
-    environ = {name: v for name, v in os.environ.items() if not name.startswith("GCCTL_")}
+    words = command("bench.concurrent.staggering_worker", stagger, objects, seconds)
     processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, *arguments], env=environ, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True)
         for _ in range(workers)
     ]
     found = [json.loads(process.communicate()[0]) for process in processes]
@@ -89,15 +52,9 @@ def overlap(fulls: list[tuple[int, int]], went_ahead: int) -> Overlap:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small heap, two seconds")
+    parser = results.parser("staggering", __doc__)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        stagger, objects, seconds = options.serve
-        serve(stagger, int(objects), float(seconds))
-        return
     objects, seconds = (100_000, 2.0) if options.quick else (500_000, 20.0)
     rows = []
     with tempfile.TemporaryDirectory() as directory:
@@ -118,7 +75,3 @@ def main() -> None:
     progress("")
     head = ("stagger", "", "full collections", "any ms", "several ms", "most at once", "went ahead")
     print(f"Concurrent full collections, {objects:,} live objects each\n{table(head, rows)}")
-
-
-if __name__ == "__main__":
-    main()

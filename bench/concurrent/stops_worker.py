@@ -1,7 +1,7 @@
-"""One worker process: for how long a concurrent full collection stops it, against gc.collect().
+"""A worker process: how long a concurrent full collection stops it, against gc.collect().
 
-`python bench/stops.py KIND LIVE DEAD LARGEST ROUNDS` prints a row in JSON. LIVE objects are tracked
-by the collector; before each collection, DEAD objects in cycles of up to LARGEST are made garbage.
+Its arguments are KIND LIVE DEAD LARGEST ROUNDS. It prints a row in JSON. LIVE objects are tracked
+by the collector. Before each collection, DEAD objects in cycles of up to LARGEST are made garbage.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import sys
 import time
 from typing import Any
 
-from heaps import alive, collect_beside, garbage, live
-
 import gcctl
+from bench.support.heaps import alive, garbage, live
 from gcctl._process import twins
+
+BETWEEN_BOUNDARIES_SECONDS = 0.0005
 
 
 class NotCollectedError(Exception):
-    """The outcome of a collection that fell back to stop-the-world, or was void."""
+    """A collection fell back to stop-the-world, or was void: that outcome."""
 
 
 def stopped(dead: int, largest: int, seed: int) -> dict[str, float]:
-    """gc.collect(), and what it found beyond that: left by the collections before."""
+    """gc.collect(), and what it found besides that garbage: left by the collections before."""
     references = garbage(dead, largest, seed)
     began, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
     found = gc.collect()
@@ -36,6 +37,20 @@ def stopped(dead: int, largest: int, seed: int) -> dict[str, float]:
         "gc_cpu_ns": cpu_ns,
         "left_before": found - dead + alive(references),
     }
+
+
+def collect_beside() -> tuple[gcctl.ConcurrentCollection, int]:
+    """A concurrent collection at the boundaries of a process with nothing else to do. The second
+    is how long the longest of all calls took, in ns: the start, or any of the boundaries."""
+    began = time.perf_counter_ns()
+    handle = gcctl.collect_concurrently()
+    longest_ns = time.perf_counter_ns() - began
+    while handle.outcome is None:
+        time.sleep(BETWEEN_BOUNDARIES_SECONDS)
+        began = time.perf_counter_ns()
+        gcctl.tick()
+        longest_ns = max(longest_ns, time.perf_counter_ns() - began)
+    return handle, longest_ns
 
 
 def beside(dead: int, largest: int, seed: int) -> dict[str, float]:
@@ -70,13 +85,13 @@ def beside(dead: int, largest: int, seed: int) -> dict[str, float]:
 
 
 def measure(dead: int, largest: int, rounds: int) -> list[dict[str, float]]:
-    """Each round both, in an order drawn anew."""
+    """Both in each round, in an order drawn anew."""
     measured = []
     for number in range(rounds):
         one: dict[str, float] = {}
         for case in random.sample((stopped, beside), 2):
             one |= case(dead, largest, number)
-        # By its CPU time: on a busy machine a long call takes longer by the clock, a stop does not.
+        # By its CPU time: a busy machine makes a long call longer by the clock, but not a stop.
         one["times_shorter"] = one["gc_cpu_ns"] / one["stop_ns"]
         one["times_by_clock"] = one["gc_ns"] / one["stop_ns"]
         work_ns = one["child_cpu_ns"] + one["start_ns"] + one["sweep_ns"]

@@ -1,12 +1,12 @@
-"""What concurrent collections were measured to take, as text."""
+"""The results as text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from analysis import Row
-from tables import table
-from targets import MIB, NS_PER_MS
+from bench.support.figures import Row
+from bench.support.tables import table
+from bench.support.targets import MIB, NS_PER_MS
 
 
 def parts(found: dict[str, list[Row]] | None) -> list[str]:

@@ -1,6 +1,6 @@
-"""One worker process: building many container objects, with automatic GC or within a batch.
+"""A worker process: builds many container objects, with automatic GC or within a batch.
 
-`python bench/batch.py automatic|batch OBJECTS` prints a row in JSON.
+Its arguments are HOW OBJECTS, where HOW is automatic or batch. It prints a row in JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One worker process: how much memory comes back when memory was over its limit.
+"""A worker process: how much memory comes back when memory was over its limit.
 
-`python bench/returned.py KIND BYTES` builds that much of small objects, drops them, has
-`gcctl.check_memory()` find memory over the limit, and prints a row in JSON.
+Its arguments are KIND BYTES. It builds that much of small objects and drops them. Then
+`gcctl.check_memory()` finds memory over the limit. It prints a row in JSON.
 """
 
 from __future__ import annotations
@@ -10,41 +10,10 @@ import gc
 import json
 import logging
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import gcctl
+from bench.memory.objects import KINDS, build
 from gcctl._process import twins
-
-CHUNK = 1000
-"""Objects between two looks at memory."""
-
-
-def cycle(number: int) -> object:
-    """Of 64 to 376 bytes: from pymalloc. Only a collection frees it."""
-    items: list[Any] = [None] * (1 + number % 40)
-    items[0] = items
-    return items
-
-
-def block(number: int) -> object:
-    """Of 600 to 2000 bytes: from malloc."""
-    return bytearray(600 + number % 1400)
-
-
-KINDS: dict[str, Callable[[int], object]] = {
-    "cycles of up to 376 bytes": cycle,
-    "objects of 600 to 2000 bytes": block,
-}
-
-
-def build(make: Callable[[int], object], size_bytes: int) -> list[object]:
-    """Objects until the process has grown so much."""
-    enough = twins.memory.rss() + size_bytes
-    objects: list[object] = []
-    while twins.memory.rss() < enough:
-        objects += map(make, range(len(objects), len(objects) + CHUNK))
-    return objects
 
 
 def main(kind: str, size_bytes: int) -> None:

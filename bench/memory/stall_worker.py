@@ -1,7 +1,7 @@
-"""One worker process: for how long another thread stands still while freed memory is given back.
+"""A worker process: how long another thread stands still while freed memory is given back.
 
-`python bench/stall.py THREAD BYTES` prints a row in JSON. malloc locks each of its arenas while it
-trims it, and a thread has an arena of its own as a rule: so it matters which thread had the memory
+Its arguments are THREAD BYTES. It prints a row in JSON. malloc locks each of its arenas while it
+trims it, and a thread usually has an arena of its own. So it matters which thread had the memory
 that is given back.
 """
 
@@ -13,8 +13,7 @@ import sys
 import threading
 import time
 
-from returned import block, build
-
+from bench.memory.objects import block, build
 from gcctl._process import twins
 
 OTHER = "a thread with other memory"
@@ -35,7 +34,7 @@ class Ticker:
         self._stopped = False
 
     def start(self, size_bytes: int) -> threading.Thread:
-        """Of so many bytes it has been the owner then."""
+        """Returns when the thread has built objects of so many bytes, which it owns."""
         thread = threading.Thread(target=self._run, args=(size_bytes,))
         thread.start()
         self._built.wait()
@@ -45,7 +44,7 @@ class Ticker:
         self._stopped = True
 
     def longest(self, since: float, until: float) -> float:
-        """Seconds of the longest gap that lies in this time, or reaches into it."""
+        """Seconds of the longest gap within this time, or reaching into it."""
         return max(end - start for start, end in self.gaps if end >= since and start <= until)
 
     def _run(self, size_bytes: int) -> None:

@@ -1,10 +1,11 @@
-"""Runs a program as python does, but for its GC.
+"""A worker process: runs a program as python does, with another setting of its GC.
 
-`python bench/under.py HOW PROGRAM [ARGUMENTS ...]`
+It is started as a script, and its arguments are HOW PROGRAM [ARGUMENTS ...]. HOW is
 
-disabled: without automatic GC, all of it. raised: with high thresholds, and what is there before it
-frozen, which is what people do today. watched: as it is, and how often and for how long it collects
-is printed at the end, a line of JSON.
+- disabled: without automatic GC, from the start of the program to its end.
+- raised: with high thresholds, and with all objects frozen that there are before the program
+  begins. People do this today.
+- watched: as python is. At the end it prints a line of JSON: how often it collected, for how long.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ THRESHOLDS = (50_000, 20, 100)
 
 
 def watch() -> None:
-    """In CPU time, which neighbours hardly change. What the interpreter collects when it ends is
-    not seen."""
+    """Measures CPU time, which neighbours hardly change. It does not see what the interpreter
+    collects when it ends."""
     clock = time.process_time_ns
     started_ns = clock()
     collections, pause_ns, began_ns = [0, 0, 0], 0, 0

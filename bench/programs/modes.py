@@ -1,4 +1,4 @@
-"""The programs that `bench/scripts.py` runs, and how it runs each of them."""
+"""The programs, and the modes in which each of them runs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import sysconfig
 from pathlib import Path
 from typing import NamedTuple
 
-from under import DISABLED, RAISED
-from workers import HERE
-
 import gcctl
+from bench.programs.gc_setting import DISABLED, RAISED
 
 PLAIN = "plain"
 OFF = "off"
 AUTO = "auto"
 MODES = (PLAIN, OFF, DISABLED, RAISED, AUTO)
 """python; `gcctl run` with the policy `off`; python without automatic GC; python with high
-thresholds; `gcctl run` with the policy `auto`, which is what is judged."""
+thresholds; `gcctl run` with the policy `auto`, which is judged."""
 
+HERE = Path(__file__).resolve().parent
+SAMPLES = HERE / "samples"
+GC_SETTING = str(HERE / "gc_setting.py")
 GCCTL = Path(sysconfig.get_path("scripts")) / "gcctl"
 
 ORDINARY = "ordinary"
@@ -33,14 +34,14 @@ class Program(NamedTuple):
     options: tuple[str, ...] = ()
 
     def words(self, scale: float) -> list[str]:
-        """What python takes: the script, and its arguments."""
-        return [str(HERE / "programs" / self.file), "--scale", str(scale), *self.options]
+        """The script and its arguments, as python takes them."""
+        return [str(SAMPLES / self.file), "--scale", str(scale), *self.options]
 
     def command(self, mode: str, scale: float) -> list[str]:
         if mode == PLAIN:
             how = [sys.executable]
         elif mode in (DISABLED, RAISED):
-            how = [sys.executable, str(HERE / "under.py"), mode]
+            how = [sys.executable, GC_SETTING, mode]
         else:
             how = [str(GCCTL), "run", "--policy", mode]
         return [*how, *self.words(scale)]
@@ -62,7 +63,7 @@ PROGRAMS = (
 
 
 def why_not(mode: str) -> str:
-    """What the gcctl that is installed has against it, if anything."""
+    """Why the gcctl that is installed does not have this mode; "": it has it."""
     if mode not in (OFF, AUTO):
         return ""
     if not GCCTL.exists():

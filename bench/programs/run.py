@@ -1,8 +1,8 @@
-"""Ordinary programs under `gcctl run`, against python itself: `python bench/scripts.py [--quick]`.
+"""Ordinary programs under `gcctl run`, against python itself.
 
-Measures the gcctl that is installed. Each program is a process of its own, in each mode once a
-round, and has to print the same in all of them. Prints medians, ratios and whether the targets were
-reached; the exit status is 1 when one was not.
+Each program runs in a process of its own, once in each mode in each round. It has to print the same
+in all of them. Printed are medians, ratios and whether the targets were reached; the exit status is
+1 when one was not.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import os
 import statistics
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-import results
-import script_tables
-from analysis import Row, interval
-from program_set import AUTO, MODES, PLAIN, PROGRAMS, Program, why_not
-from targets import programs as targets
-from under import WATCHED
-from workers import progress, worker
+from bench.programs import tables
+from bench.programs.gc_setting import WATCHED
+from bench.programs.modes import AUTO, GC_SETTING, MODES, PLAIN, PROGRAMS, Program, why_not
+from bench.programs.targets import targets
+from bench.support import results
+from bench.support.figures import Row, interval
+from bench.support.processes import progress, script
+
+TIMING_WORKER = str(Path(__file__).resolve().parent / "timing_worker.py")
 
 ROUNDS = 12
-"""With as many, the interval leaves out the three least and the three greatest."""
+"""With so many, the interval leaves out the three least and the three greatest."""
 
 QUICK_SCALE = 0.02
 
@@ -31,9 +34,9 @@ FIGURES = ("seconds", "cpu_seconds", "peak_bytes")
 
 
 def watch(program: Program, scale: float) -> Row:
-    """A run before all others: what python's GC does in it, and what it has to print."""
+    """A run before all others: what python's GC does in the program, and what it has to print."""
     progress(f"{program.name}, watched")
-    *printed, seen = worker("under.py", WATCHED, *program.words(scale)).strip().splitlines()
+    *printed, seen = script(GC_SETTING, WATCHED, *program.words(scale)).strip().splitlines()
     return {
         "program": program.name,
         "file": program.file,
@@ -44,14 +47,14 @@ def watch(program: Program, scale: float) -> Row:
 
 
 def run(program: Program, mode: str, scale: float, number: int) -> Row:
-    row = json.loads(worker("timed.py", number, *program.command(mode, scale)))
+    row = json.loads(script(TIMING_WORKER, number, *program.command(mode, scale)))
     return {"program": program.name, "mode": mode, "round": number, **row}
 
 
 def measure(
     programs: Sequence[Program], modes: Sequence[str], scale: float, rounds: int
 ) -> dict[str, list[Row]]:
-    """What was seen of each program, all runs of it, and what they come to."""
+    """What was seen of each program, all its runs, and what these come to."""
     seen = [watch(program, scale) for program in programs]
     runs = []
     for number in range(rounds):
@@ -76,7 +79,7 @@ def measure(
 
 
 def compared(program: Program, mode: str, runs: list[Row]) -> Row:
-    """Medians of a program in a mode, and of the ratios to the plain run of the same round."""
+    """Medians of a program in a mode, and of its ratios to the plain run of the same round."""
     mine, plain = (
         [run for run in runs if (run["program"], run["mode"]) == (program.name, which)]
         for which in (mode, PLAIN)
@@ -91,7 +94,7 @@ def compared(program: Program, mode: str, runs: list[Row]) -> Row:
 
 
 def main() -> int:
-    parser = results.parser("scripts.py", __doc__)
+    parser = results.parser_with_json("programs", __doc__)
     parser.add_argument("--rounds", type=int, metavar="N", help=f"of all runs ({ROUNDS})")
     parser.add_argument(
         "--only",
@@ -121,8 +124,4 @@ def main() -> int:
     found = measure(programs, modes, scale, rounds)
     judged = targets([row for row in found["programs"] if row["mode"] == AUTO])
     complete = results.complete({"scale": scale, "left_out": left_out, **found}, judged)
-    return results.finish(complete, script_tables.parts(complete), arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return results.finish(complete, tables.parts(complete), arguments)

@@ -1,13 +1,13 @@
-"""What ordinary programs were measured to take, as text."""
+"""The results as text."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from analysis import Row
-from program_set import PLAIN
-from tables import table
-from targets import MIB, NS_PER_MS
+from bench.programs.modes import PLAIN
+from bench.support.figures import Row
+from bench.support.tables import table
+from bench.support.targets import MIB, NS_PER_MS
 
 
 def parts(found: dict[str, Any]) -> list[str]:

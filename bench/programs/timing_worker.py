@@ -1,7 +1,7 @@
-"""One worker process: a command, and what it took the system to run it.
+"""A worker process: runs a command, and prints in JSON what it took the system.
 
-`python bench/timed.py SEED COMMAND [ARGUMENTS ...]` prints a row in JSON. The worker must stay
-small: the kernel takes the peak of the process that starts a program for one of the program's.
+It is started as a script, and its arguments are SEED COMMAND [ARGUMENTS ...]. It must stay small:
+the memory of the process that starts a program counts, for the kernel, as a peak of the program.
 """
 
 from __future__ import annotations

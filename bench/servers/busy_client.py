@@ -8,16 +8,16 @@ import time
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 END = b"hello\n"
-"""Of each response."""
+"""The end of each response."""
 
 
 def keep_busy(
     port: int, connections: int, *, seconds: float = 60.0, requests: int | None = None
 ) -> int:
-    """Ask for so long, or for so many requests; the number of those answered.
+    """Ask for so long, or for so many requests. Returns the number of answers.
 
-    A connection that the server closes after its response is made anew. Raises RuntimeError for any
-    answer but the expected one.
+    Where the server closes a connection after its response, a new one is made. Raises RuntimeError
+    for any answer but the expected one.
     """
     answered = 0
     deadline = time.perf_counter() + seconds

@@ -1,5 +1,5 @@
-"""What is served where gunicorn is measured: `HEAP` tracked objects that are loaded with it, and
-requests that leave cycles and replace some of what is kept."""
+"""The application of a gunicorn that is measured. It loads `HEAP` tracked objects. Each request
+leaves a cycle and replaces one of the sessions that it keeps."""
 
 from __future__ import annotations
 

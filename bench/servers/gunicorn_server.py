@@ -1,4 +1,4 @@
-"""A gunicorn to be measured, and the memory of its workers."""
+"""A gunicorn that is measured, and the memory of its workers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from bench.support.processes import command, environment
+
 HOST = "127.0.0.1"
-APP = "gunicorn_app:app"
+APP = "bench.servers.gunicorn_app:app"
 HOOKS = "from gcctl.integrations.gunicorn import *\n"
 PLAIN = ""
 
@@ -25,7 +25,7 @@ START_SECONDS = 300
 
 
 class Server:
-    """gunicorn with `--preload`, from `with` to its end; `log` is what it has said."""
+    """gunicorn with `--preload`: it runs within `with`. `log` is what it has said."""
 
     def __init__(self, config: str, workers: int, *options: str, **environ: str) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="gcctl-bench-")
@@ -33,15 +33,13 @@ class Server:
         (self._path / "gunicorn.conf.py").write_text(config)
         self._workers = workers
         self._options = ("--preload", "--workers", str(workers), "--bind", f"{HOST}:0", *options)
-        kept = {name: v for name, v in os.environ.items() if not name.startswith("GCCTL_")}
-        self._environ: Mapping[str, str] = {**kept, "HOME": self._directory.name, **environ}
+        self._environ = environment(HOME=self._directory.name, **environ)
         self.port = 0
 
     def __enter__(self) -> Server:
-        command = [sys.executable, "-m", "gunicorn", *self._options, "--pythonpath", str(HERE), APP]
         with open(self._path / "log", "w") as log:
             self._master = subprocess.Popen(
-                command,
+                command("gunicorn", *self._options, APP),
                 cwd=self._path,
                 env=self._environ,
                 stdout=log,
@@ -79,7 +77,7 @@ class Server:
         return []
 
     def ask(self, path: str) -> bytes:
-        """The body of the answer. Raises OSError for one that is an error or not whole."""
+        """The body of the answer. Raises OSError if the answer is an error or incomplete."""
         with socket.create_connection((HOST, self.port), timeout=START_SECONDS) as connection:
             connection.sendall(
                 f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
@@ -95,7 +93,7 @@ class Server:
 
 
 def memory_kib(pid: int, field: str) -> int:
-    """Of a process, from smaps_rollup: Rss, Pss, Private_Dirty …"""
+    """A field of the process's smaps_rollup, in KiB: Rss, Pss, Private_Dirty …"""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = re.search(rf"^{field}:\s+(\d+) kB", rollup, re.M)
     return int(found[1]) if found else 0

@@ -1,7 +1,7 @@
-"""What bench/middleware.py has served: the applications `hello:wsgi` and `hello:asgi`.
+"""The applications of the benchmark `middleware`: `wsgi` and `asgi`.
 
-HELLO says what is around them: nothing (plain), the middleware with nothing due (counted), or the
-middleware and the default policy (auto).
+The environment variable HELLO says what is around them: nothing (plain), the middleware with
+nothing due (counted), or the middleware and the default policy (auto).
 """
 
 from __future__ import annotations

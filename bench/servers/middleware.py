@@ -1,17 +1,14 @@
 """What the middleware costs a server: requests per second of a hello-world application.
 
-`python bench/middleware.py [--quick] [--servers NAME …] [--rounds N] [--seconds S] [--json FILE]`
-
-For each server the variants of bench/hello.py run side by side, one worker process each, and are
-asked in turn, in another order in each round, so that all of them meet the same noise. `wrk` asks
-where it is on PATH, else a client in Python that keeps some connections busy. What is lost is that
-of neighbouring blocks, its median over the rounds with a 95 % interval. The CPU time of the worker
-per request, which neighbours hardly change, says the same once more.
+For each server the variants of hello.py run side by side, one worker process each. They are asked
+in turn, in another order in each round, so that all of them meet the same noise. `wrk` asks where
+it is on PATH, else a client in Python that keeps some connections busy. The loss is taken between
+neighbouring blocks: the median over the rounds, with a 95 % interval. The CPU time of the worker
+per request says the same once more, and neighbours hardly change it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -27,20 +24,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
-from hello import AUTO, COUNTED, PLAIN, VARIANTS
-from keep_busy import keep_busy
 
-HERE = Path(__file__).parent
+from bench.servers.busy_client import keep_busy
+from bench.servers.hello import AUTO, COUNTED, PLAIN, VARIANTS
+from bench.support import results
+from bench.support.figures import Row
+from bench.support.processes import command
+
 CONNECTIONS = 8
 ALLOWED = 0.02
 """Of the requests per second, with nothing due."""
 
 # FD stands for the number of the listening socket.
 SERVERS = {
-    "gunicorn sync": ["gunicorn", "-b", "fd://FD", "hello:wsgi"],
+    "gunicorn sync": ["gunicorn", "-b", "fd://FD", "bench.servers.hello:wsgi"],
     "gunicorn gthread": [
         "gunicorn",
         "-k",
@@ -49,12 +49,18 @@ SERVERS = {
         "8",
         "-b",
         "fd://FD",
-        "hello:wsgi",
+        "bench.servers.hello:wsgi",
     ],
-    "uvicorn": ["uvicorn", "--no-access-log", "--log-level", "warning", "--fd", "FD", "hello:asgi"],
+    "uvicorn": [
+        "uvicorn",
+        "--no-access-log",
+        "--log-level",
+        "warning",
+        "--fd",
+        "FD",
+        "bench.servers.hello:asgi",
+    ],
 }
-
-Row = dict[str, Any]
 
 
 class Server(NamedTuple):
@@ -74,18 +80,18 @@ class Block(NamedTuple):
 
 
 @contextmanager
-def server(name: str, variant: str, log: Any) -> Iterator[Server]:
+def server(name: str, variant: str, folder: str) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         # uvicorn takes what it is given for a Unix socket, and sets no option of TCP.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        command = [part.replace("FD", str(listener.fileno())) for part in SERVERS[name]]
+        words = [part.replace("FD", str(listener.fileno())) for part in SERVERS[name]]
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=HERE,
+            command(*words),
+            cwd=folder,  # which gunicorn adds to sys.path: not where gcctl's sources are
             env={**os.environ, "HELLO": variant},
             pass_fds=[listener.fileno()],
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
@@ -117,8 +123,8 @@ def ask(server: Server, seconds: float) -> Block:
 
 def ask_with_wrk(port: int, seconds: float) -> int:
     url = f"http://127.0.0.1:{port}/"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", url]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    words = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", url]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     found = re.search(r"(\d+) requests in", done.stdout)
     failed = re.search(r"Non-2xx|Socket errors", done.stdout)
     if not found or failed:
@@ -129,8 +135,10 @@ def ask_with_wrk(port: int, seconds: float) -> int:
 def measure(name: str, rounds: int, seconds: float) -> list[Row]:
     """A row for each variant but the plain one."""
     blocks: dict[str, list[Block]] = {variant: [] for variant in VARIANTS}
-    with ExitStack() as stack, tempfile.TemporaryFile() as log:
-        servers = {variant: stack.enter_context(server(name, variant, log)) for variant in VARIANTS}
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        servers = {
+            variant: stack.enter_context(server(name, variant, folder)) for variant in VARIANTS
+        }
         for each in servers.values():
             ask(each, seconds)  # warm
         order = list(VARIANTS)
@@ -186,8 +194,7 @@ def show(row: Row) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="that it runs, not how fast")
+    parser = results.parser("middleware", __doc__)
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each block")
@@ -201,7 +208,3 @@ def main() -> None:
             rows.append(row)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,27 +1,27 @@
-"""What collections do to memory that workers share with their master: `python bench/prefork.py`.
+"""What collections do to memory that workers share with their master.
 
-A gunicorn with `--preload` and one worker, without and with gcctl's hooks. The private dirty memory
-of the worker is read before and after full collections, and what it has grown by printed per
-million preloaded objects. `--quick`: a smaller heap.
+A gunicorn runs with `--preload` and one worker, without and with gcctl's hooks. The private dirty
+memory of the worker is read before and after full collections. Printed is by how much it has grown
+per million preloaded objects.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from typing import NamedTuple
 
-from gunicorn_server import HOOKS, PLAIN, Server, memory_kib
-from tables import table
-from workers import progress
+from bench.servers.gunicorn_server import HOOKS, PLAIN, Server, memory_kib
+from bench.support import results
+from bench.support.processes import progress
+from bench.support.tables import table
 
 WARM_UP = 200
 REQUESTS = 200
 COLLECTIONS = 3
 SAMPLES = 50
 FULL_SECONDS = 60
-"""How long full collections of the policy itself are waited for."""
+"""For how long at most it waits for a full collection of the policy's own."""
 
 FROZEN_BY_HAND = """
 import gc
@@ -37,7 +37,7 @@ MODES = {
     "gcctl": HOOKS,
 }
 MOST_MIB = 1.0
-"""That a worker may grow by, per million objects."""
+"""By so much a worker may grow, per million objects."""
 
 
 class Growth(NamedTuple):
@@ -48,7 +48,8 @@ class Growth(NamedTuple):
 
 
 def private_kib(pid: int) -> int:
-    """While the child of a full collection runs, it shares what else is the worker's own."""
+    """The most of some samples: the child of a full collection shares the worker's private memory
+    while it runs, which hides it."""
     seen = []
     for _ in range(SAMPLES):
         seen.append(memory_kib(pid, "Private_Dirty"))
@@ -69,7 +70,7 @@ def measure(config: str, objects: int) -> Growth:
         for _ in range(REQUESTS):
             server.ask("/")
         deadline = time.monotonic() + FULL_SECONDS
-        # A boundary each, that leaves no garbage: what requests need is not the question.
+        # Each is a boundary that leaves no garbage: the memory that requests need is not measured.
         while settings and int(server.ask("/fulls")) == fulls and time.monotonic() < deadline:
             time.sleep(0.005)
         after = private_kib(pid)
@@ -77,11 +78,8 @@ def measure(config: str, objects: int) -> Growth:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="200,000 objects in place of a million"
-    )
-    objects = 200_000 if parser.parse_args().quick else 1_000_000
+    arguments = results.parser("preload", __doc__).parse_args()
+    objects = 200_000 if arguments.quick else 1_000_000
     rows, reached = [], True
     for name, config in MODES.items():
         progress(name)
@@ -113,7 +111,3 @@ def main() -> None:
     print(f"Private dirty memory of a gunicorn worker\n{table(head, rows)}")
     print(f"at most {MOST_MIB} MiB per million objects with gcctl: {'yes' if reached else 'NO'}")
     sys.exit(not reached)
-
-
-if __name__ == "__main__":
-    main()

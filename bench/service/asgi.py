@@ -1,5 +1,7 @@
-"""The shop's products and orders for other programs, in Starlette: `python -m service.asgi FD`
-serves them on the listening socket of that descriptor."""
+"""A worker process: the shop's products and orders for other programs, in Starlette.
+
+Its argument is FD: it serves on the listening socket of that descriptor.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from service.process import here
+from bench.service.process import here
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -1,8 +1,8 @@
-"""Whoever asks: `python -m service.client PORT` reads what to do from standard input and prints
-what came of it, both in JSON.
+"""A worker process: the client that asks the service.
 
-The loop is open: a request is begun when it is due, however many are still unanswered, on a
-connection of its own if none is idle; and its latency counts from when it was due.
+Its argument is PORT. It reads what to do from standard input and prints what came of it, both in
+JSON. The loop is open: a request is begun when it is due, however many are still unanswered. It
+takes a new connection if none is idle. Its latency counts from when it was due.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-from service.scenarios import Case
-from service.visits import TOKEN, Due, Visit, visits
-from service.wire import BEGIN, FIGURES, HOST
+from bench.service.scenarios import Case
+from bench.service.visits import TOKEN, Due, Visit, visits
+from bench.service.wire import BEGIN, FIGURES, HOST
 
 START_SECONDS = 600
 """For a server to load what it keeps: on a busy machine that takes its time."""

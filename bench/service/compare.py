@@ -11,9 +11,8 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from analysis import Row
-
-from service.modes import AUTOMATIC
+from bench.service.modes import AUTOMATIC
+from bench.support.figures import Row
 
 RESAMPLES = 5_000
 CONFIDENCE = 0.95

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.process import here
-from service.scenarios import GTHREAD
-from service.wire import BEGIN, FIGURES
+from bench.service.process import here
+from bench.service.scenarios import GTHREAD
+from bench.service.wire import BEGIN, FIGURES
 
-wsgi_app = "service.wsgi:application"
+wsgi_app = "bench.service.wsgi:application"
 workers = 1
 worker_class = "gthread" if here.case.server == GTHREAD else "sync"
 threads = here.case.threads

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from heaps import AGED, Record, live
-
-from service.scenarios import Case
+from bench.service.scenarios import Case
+from bench.support.heaps import AGED, Record, live
 
 LOOKUPS = 20
 """Entries that a request reads, and writes to."""

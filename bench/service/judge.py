@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from analysis import Row
-from targets import NS_PER_MS, Target
-
-from service.scenarios import SCENARIOS, Case
+from bench.service.scenarios import SCENARIOS, Case
+from bench.support.figures import Row
+from bench.support.targets import NS_PER_MS, Target
 
 P99 = {"site": 0.90, "0.5M": 0.50, "2M": 0.30}
 GC_TIME = {"site": 0.58, "0.5M": 0.58, "2M": 0.40}

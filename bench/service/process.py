@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import gcctl
-from service.heap import Catalogue
-from service.modes import MODES
-from service.recorder import Recorder, Row
-from service.scenarios import Case
-from service.wire import BEGIN, FIGURES, SETTING
+from bench.service.heap import Catalogue
+from bench.service.modes import MODES
+from bench.service.recorder import Recorder, Row
+from bench.service.scenarios import Case
+from bench.service.wire import BEGIN, FIGURES, SETTING
 
 ROOM = 1.05
 """Of a memory limit that is nearly reached: times what the process uses when it begins."""

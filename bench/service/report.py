@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import tables
-from analysis import Row
-from targets import MIB, NS_PER_MS
-
-from service.judge import NEVER_WORSE
-from service.modes import AUTOMATIC
-from service.scenarios import SCENARIOS, Case
+from bench.service.judge import NEVER_WORSE
+from bench.service.modes import AUTOMATIC
+from bench.service.scenarios import SCENARIOS, Case
+from bench.support.figures import Row
+from bench.support.tables import table
+from bench.support.targets import MIB, NS_PER_MS
 
 MEASURED = (
     "mode",
@@ -39,10 +38,10 @@ COMPARED = ("mode", "against automatic", "P99", "95 % interval", "P50", "GC", "C
 def case(described: Row, rows: dict[str, Row]) -> str:
     about = Case(**described)
     title = f"{about.name}: {about.what}; {about.per_second:g} requests/s"
-    parts = [f"{title}\n{tables.table(MEASURED, measured(rows))}"]
+    parts = [f"{title}\n{table(MEASURED, measured(rows))}"]
     compared = list(against_automatic(about, rows))
     if compared:
-        parts.append(tables.table(COMPARED, compared))
+        parts.append(table(COMPARED, compared))
     parts += [
         f"  errors, {mode}: {', '.join(f'{n} of {kind}' for kind, n in row['error_kinds'].items())}"
         for mode, row in rows.items()

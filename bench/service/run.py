@@ -1,8 +1,8 @@
-"""A web service under each way of collecting garbage: `python bench/service [--quick]`.
+"""A web service under each way of collecting garbage.
 
-A real Django application under gunicorn, or a Starlette one under uvicorn, is asked by a client in
-a process of its own, with this interpreter and the gcctl that is installed. Prints medians, ratios
-to automatic GC and whether the targets were reached; the exit status is 1 when one was not.
+A client in a process of its own asks a real Django application under gunicorn, or a Starlette one
+under uvicorn. Printed are medians, ratios to automatic GC and whether the targets were reached; the
+exit status is 1 when one was not.
 """
 
 from __future__ import annotations
@@ -18,16 +18,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tables
-from analysis import Row
-from targets import Target
-from workers import progress
-
-from service import judge, modes, report, scenarios
-from service.scenarios import Case
-
-NEEDED = ("django", "gunicorn", "starlette", "uvicorn")
-INSTALL = "pip install --group service"
+from bench.service import compare, judge, modes, report, scenarios, trial
+from bench.service.scenarios import Case
+from bench.support import results, tables
+from bench.support.figures import Row
+from bench.support.processes import progress
+from bench.support.targets import Target
 
 
 class Size(NamedTuple):
@@ -41,9 +37,7 @@ QUICK = Size(rounds=1, seconds=1, warm_up_seconds=0.3)
 
 
 def measure(cases: list[Case], names: list[str], size: Size) -> list[Row]:
-    """For each case what every mode came to."""
-    from service import compare, trial  # not before it is known that what they need is there
-
+    """A row for each case, with what every mode came to."""
     task = {"seconds": size.seconds, "warm_up_seconds": size.warm_up_seconds}
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +81,7 @@ def chosen_cases(arguments: argparse.Namespace, size: Size) -> list[Case]:
 
 
 def chosen_modes(asked: list[str] | None) -> list[str]:
-    """Those that this gcctl has; says which it has not."""
+    """The modes that this gcctl has. Prints which it does not have, and why."""
     missing = {name: modes.missing(name) for name in asked or modes.MODES}
     for name, why in missing.items():
         if why:
@@ -96,7 +90,7 @@ def chosen_modes(asked: list[str] | None) -> list[str]:
 
 
 def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bench/service", description=__doc__)
+    parser = results.parser_with_json("service", __doc__)
     add = parser.add_argument
     add("--server", nargs="+", choices=scenarios.SERVERS, help="instead of sync alone")
     add("--heap", nargs="+", choices=scenarios.HEAPS, help="what the service keeps")
@@ -107,20 +101,14 @@ def options() -> argparse.ArgumentParser:
     add("--seconds", type=float, metavar="S", help="that are measured in each trial")
     add("--warm-up", type=float, metavar="S", help="seconds before these")
     add("--rate", type=float, metavar="N", help="requests per second")
-    add("--quick", action="store_true", help="run everything briefly and judge no timing")
-    add("--json", metavar="FILE", help="write the results for machines too")
     add("--plot", metavar="FILE.svg", help="draw the latencies too; needs matplotlib")
     return parser
 
 
 def main() -> int:
     arguments = options().parse_args()
-    if not sys.platform.startswith("linux"):
-        sys.exit("bench/service needs Linux: it reads /proc")
-    needed = [*NEEDED, *(["matplotlib"] if arguments.plot else [])]
-    lacking = [name for name in needed if importlib.util.find_spec(name) is None]
-    if lacking:
-        sys.exit(f"bench/service needs {', '.join(lacking)}: {INSTALL}")
+    if arguments.plot and importlib.util.find_spec("matplotlib") is None:
+        sys.exit("--plot needs matplotlib: pip install --group service")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and with us the server
     size = QUICK if arguments.quick else FULL
     size = size._replace(
@@ -137,7 +125,7 @@ def main() -> int:
         if mode == arguments.judge
         for target in judge.targets(Case(**case["case"]), mode, row)
     ]
-    results = {
+    found_all = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
@@ -146,12 +134,12 @@ def main() -> int:
         "targets": [target.as_row() for target in judged],
     }
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps(found_all, indent=1) + "\n", encoding="utf-8")
     if arguments.plot:
-        from service.plot import plot
+        from bench.service.plot import plot
 
-        plot(results, arguments.plot)
-    return 0 if show(results, judged, quick=arguments.quick) else 1
+        plot(found_all, arguments.plot)
+    return 0 if show(found_all, judged, quick=arguments.quick) else 1
 
 
 def show(results: dict[str, Any], judged: list[Target], *, quick: bool) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from service.scenarios import ASGI, Case
-from service.shop.sizes import CATEGORIES, CUSTOMERS, ORDERS, PRODUCTS, WORDS
+from bench.service.scenarios import ASGI, Case
+from bench.service.shop.sizes import CATEGORIES, CUSTOMERS, ORDERS, PRODUCTS, WORDS
 
 TOKEN = "a" * 32
 """For Django's protection of forms: sent in the cookie and in a header, as scripts of a page do."""

@@ -1,7 +1,7 @@
-"""A day of a service in a minute: does anything grow?
+"""A worker process: a day of a service in a minute. Does anything grow?
 
-`python bench/soak.py BOUNDARIES` prints a row in JSON. A real controller, on a core of its own with
-a simulated clock, on the real collector and with real memory. 10,000,000 boundaries are 24 hours.
+Its argument is BOUNDARIES; 10,000,000 are 24 hours. It prints a row in JSON. The controller is a
+real one, on a core of its own with a simulated clock. The collector and the memory are real.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import gc
 import json
 import logging
 import mmap
-import statistics
 import sys
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from bench.support.figures import ends
 from gcctl._config.config import Config
 from gcctl._lifecycle.controller import Controller
 from gcctl._process import twins
@@ -28,10 +28,10 @@ SPELL = 3_500
 """Boundaries from one incident to the next, half a minute."""
 
 INCIDENT = 120
-"""Boundaries that an incident lasts: memory is looked at every 12, settings every 116."""
+"""Boundaries that an incident lasts: memory is checked every 12, settings every 116."""
 
 FAILURES = 3
-"""Requests that fail, in a row; a collection is due to the first only."""
+"""Requests that fail in a row. Only the first of them causes a collection."""
 
 LONG_PAUSE_NS = 50_000_000
 BURST = 100
@@ -41,7 +41,7 @@ ROOM_BYTES = 8 * 2**20
 """From the memory of the service to its limit."""
 
 WARM_UP = 0.05
-"""Part of the run that is not judged: what is kept, of the last alerts for example, fills up."""
+"""The share of the run that is not judged. Meanwhile records fill up, of the last alerts say."""
 
 
 class Slow:
@@ -59,7 +59,7 @@ class Day:
     """The service, and what happens to it."""
 
     def __init__(self) -> None:
-        # A list and a C function that reads it: a reading costs 40 ns, about three seconds a day.
+        # A list, and a C function that reads it: a reading costs 40 ns, about three seconds a day.
         self._now = [10**12]
         clock: Callable[[], int] = partial(self._now.__getitem__, 0)
         self.core = twins.core_class(clock=clock)
@@ -133,13 +133,6 @@ class Day:
         gc.set_threshold(*found)
 
 
-def ends(samples: Sequence[int], warm_up: float = WARM_UP) -> tuple[float, float]:
-    """The medians of the first and of the last fifth of what comes after the warm-up."""
-    judged = samples[round(len(samples) * warm_up) :]
-    fifth = -(-len(judged) // 5)
-    return statistics.median(judged[:fifth]), statistics.median(judged[-fifth:])
-
-
 def main(boundaries: int) -> None:
     logging.getLogger("gcctl").addHandler(logging.NullHandler())
     spells = -(-boundaries // SPELL)
@@ -156,7 +149,7 @@ def main(boundaries: int) -> None:
     day.stop()
     if stats.faults or 0 in stats.alert_counts[: len(day.incidents)]:
         sys.exit(f"not the day that was meant: {stats}")
-    (rss_first, rss_last), (blocks_first, blocks_last) = ends(rss), ends(blocks)
+    (rss_first, rss_last), (blocks_first, blocks_last) = ends(rss, WARM_UP), ends(blocks, WARM_UP)
     row = {
         "boundaries": stats.requests,
         "simulated_seconds": stats.elapsed_ns / 1e9,

@@ -1,9 +1,8 @@
 """A million requests to `gunicorn --preload` with four workers: does one fail, does anything grow?
 
-`python bench/soak_gunicorn.py [--requests N] [--seconds S] [--workers 4] [--worker-class sync]
-[--wrk | --kill-every SECONDS]` prints a row in JSON, and exits with 1 where a request failed or
-memory grew. Ends with the first of N requests and S seconds. With `--kill-every` a worker is ended
-by SIGKILL now and then; requests that it has in hand are lost and counted apart. With `--wrk` that
+Prints a row in JSON. The exit status is 1 where a request failed or memory grew. It ends after
+`--requests` or `--seconds`, whichever comes first. With `--kill-every` a worker is ended by SIGKILL
+now and then; the requests that it was answering are lost, and counted apart. With `--wrk` that
 program asks, which leaves more of the machine to the server.
 """
 
@@ -22,20 +21,24 @@ import time
 from itertools import pairwise
 from typing import Any
 
-from gunicorn_server import HOOKS, HOST, Server, memory_kib
-from soak import ends
-from workers import progress
+from bench.servers.gunicorn_server import HOOKS, HOST, Server, memory_kib
+from bench.support import results
+from bench.support.figures import ends
+from bench.support.processes import progress
 
 WARM_UP = 1 / 3
-"""Of the samples, which are not judged: workers fill their 20,000 sessions and replace all of them
-a few times, until garbage among those is as much as a full collection waits for."""
+"""The share of the samples that is not judged. Meanwhile workers fill their 20,000 sessions and
+replace all of them a few times, until there is as much garbage as a full collection waits for."""
+
+REQUESTS = 1_000_000
+QUICK_REQUESTS = 2_000
 
 SAMPLE_SECONDS = 1.0
 WRK_SECONDS = 10
-"""Of each run of it; what it has not been answered by then it drops."""
+"""Of each run of wrk. It drops the requests that are not answered by then."""
 GROWTH = 0.02
 SLACK_KIB = 2048
-"""What a worker may be larger by at the end, and so much besides."""
+"""By so much a worker may be larger at the end: a share, and KiB on top."""
 
 
 class Soak:
@@ -48,7 +51,7 @@ class Soak:
         self.asked = 0
         self.failed = 0
         self.lost = 0
-        """That may have been in the hands of a worker that was killed."""
+        """Requests that a worker may have been answering when it was killed."""
         self.killed = 0
         self._killed_at = -1e9
         self.rss_kib: list[int] = []
@@ -146,8 +149,8 @@ def tenths(samples: list[int]) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser = results.parser("soak-gunicorn", __doc__)
+    parser.add_argument("--requests", type=int, help=f"instead of {REQUESTS:,}")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--worker-class", default="sync")
@@ -156,6 +159,7 @@ def main() -> None:
     parser.add_argument("--heap", type=int, default=200_000, help="tracked objects, preloaded")
     parser.add_argument("--kill-every", type=float, default=0.0, metavar="SECONDS")
     options = parser.parse_args()
+    options.requests = options.requests or (QUICK_REQUESTS if options.quick else REQUESTS)
     arguments = ("--worker-class", options.worker_class, "--threads", "1")
     with Server(HOOKS, options.workers, *arguments, HEAP=str(options.heap)) as server:
         soak = Soak(server, options)
@@ -169,7 +173,3 @@ def main() -> None:
     print()
     grown = row["rss_last_kib"] > row["rss_first_kib"] * (1 + GROWTH) + SLACK_KIB
     sys.exit(bool(row["failed"] or grown))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,30 +1,24 @@
-"""Live heaps and garbage to collect, and a concurrent collection with a clock around each step."""
+"""Live heaps, and garbage to collect."""
 
 from __future__ import annotations
 
 import gc
 import random
-import time
 import weakref
 from itertools import pairwise
 from typing import Any
-
-import gcctl
 
 FRESH = "fresh"
 AGED = "aged"
 
 BYTES_PER_OBJECT = 250
-"""Memory for a tracked object of these heaps, with what it refers to, the child's tables and the
-pages copied meanwhile: about 200 are needed."""
+"""Memory per tracked object of these heaps, with some room: about 200 are needed. It has in it
+what the object refers to, the child's tables and the pages copied meanwhile."""
 
 WATCHED = 10_000
 """Dead objects that have a weak reference, at most."""
 
-BETWEEN_BOUNDARIES_SECONDS = 0.0005
-
 Record = dict[str, Any]
-Row = dict[str, Any]
 
 
 class Node:
@@ -38,9 +32,9 @@ def live(kind: str, objects: int) -> list[Record]:
         random.Random(1).shuffle(records)
         for one, other in zip(records[::2], records[1::2], strict=False):
             one["next"], other["previous"] = other, one
-        # A list younger than what it refers to. The first full collection comes to the records
-        # before it, so it sorts them by who refers to them, and not by age: from then on whoever
-        # goes through them, finds memory in no order.
+        # A list younger than the records that it refers to. The first full collection comes to the
+        # records before it comes to the list, so it sorts them by who refers to them, not by age.
+        # From then on, whoever goes through them finds memory in no order.
         records = records.copy()
     return records
 
@@ -55,9 +49,9 @@ def refer(one: Any, other: object) -> None:
 
 
 def garbage(objects: int, largest: int, seed: int) -> list[weakref.ref[Node]]:
-    """That many dead objects in the oldest generation, in cycles of 2 to `largest` (all in one, if
-    there are no more): instances, lists and dicts from all over the memory they take. Returns weak
-    references to some."""
+    """Makes that many dead objects in the oldest generation: instances, lists and dicts, in cycles
+    of 2 to `largest`, scattered over the memory they take. All are in one cycle where `largest` is
+    no less than their number. Returns weak references to some."""
     chance = random.Random(seed)
     members: list[Any] = [make() for _ in range(objects // 3 + 1) for make in (Node, list, dict)]
     del members[objects:]
@@ -79,17 +73,3 @@ def garbage(objects: int, largest: int, seed: int) -> list[weakref.ref[Node]]:
 
 def alive(references: list[weakref.ref[Node]]) -> int:
     return sum(reference() is not None for reference in references)
-
-
-def collect_beside() -> tuple[gcctl.ConcurrentCollection, int]:
-    """A concurrent collection at the boundaries of a process with nothing else to do, and how long
-    the longest of all calls took: the start, or any of the boundaries."""
-    began = time.perf_counter_ns()
-    handle = gcctl.collect_concurrently()
-    longest_ns = time.perf_counter_ns() - began
-    while handle.outcome is None:
-        time.sleep(BETWEEN_BOUNDARIES_SECONDS)
-        began = time.perf_counter_ns()
-        gcctl.tick()
-        longest_ns = max(longest_ns, time.perf_counter_ns() - began)
-    return handle, longest_ns

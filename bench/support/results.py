@@ -1,4 +1,4 @@
-"""What the commands have in common: their options, and what becomes of their results."""
+"""What most benchmarks have in common: their options, and what becomes of their results."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import tables
-from targets import Target
+from bench.support import tables
+from bench.support.targets import Target
 
 
-def parser(script: str, description: str | None) -> argparse.ArgumentParser:
-    """With the options that each of them has."""
-    made = argparse.ArgumentParser(prog=f"bench/{script}", description=description)
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """Of the benchmark of this name: with `--quick`, which each of them has."""
+    made = argparse.ArgumentParser(prog=f"python -m bench {name}", description=description)
     made.add_argument(
         "--quick", action="store_true", help="run everything briefly and judge no timing"
     )
+    return made
+
+
+def parser_with_json(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The same, with `--json`: for `finish`."""
+    made = parser(name, description)
     made.add_argument("--json", metavar="FILE", help="write the results for machines too")
     return made
 
 
 def complete(measured: dict[str, Any], targets: list[Target]) -> dict[str, Any]:
-    """With where they come from, and what they were to be."""
+    """The results with the machine that they come from, and the targets."""
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -36,8 +42,8 @@ def complete(measured: dict[str, Any], targets: list[Target]) -> dict[str, Any]:
 
 
 def finish(results: dict[str, Any], parts: Iterable[str], arguments: argparse.Namespace) -> int:
-    """Write them if that is wanted, and print them; the exit status is 1 when a target that counts
-    was not reached."""
+    """Print the results, and write them where `--json` says. Returns the exit status: 1 when a
+    target that counts was not reached."""
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     found = [Target.of_row(row) for row in results["targets"]]

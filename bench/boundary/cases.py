@@ -1,21 +1,20 @@
-"""What is measured: statements, and the state of the process that each of them is run in."""
+"""What is measured: statements, and the state of the process in which each of them runs."""
 
 from __future__ import annotations
 
 import gc
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import floor
 import psutil
-from source_context import RequestGC
 
 import gcctl
+from bench.boundary import compiled_floors
+from bench.boundary.tutorial import RequestGC
+from bench.support.subjects import CPYTHON, C
 from gcctl._core.protocol import Orders
 from gcctl._core.pure import Core as Twin
 from gcctl._core.request import make_context
@@ -27,12 +26,10 @@ from gcctl._process import twins
 NEVER = 10**9
 """Requests between two collections when nothing is to be due: the most that a Config accepts."""
 
-C = "gcctl, C core"
 TWIN = "gcctl, Python twin"
 SOURCE = "source document, Python"
 FLOOR = "floor, empty Cython"
 FORM = "empty, in gcctl's form"
-CPYTHON = "CPython alone"
 PSUTIL = "psutil"
 
 SHARE = "90%"
@@ -44,7 +41,7 @@ Ready = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Case:
     """One statement, in a process that `ready()` has put in order for it."""
 
     group: str
@@ -57,14 +54,8 @@ class Candidate:
         return f"{self.group}: {self.subject}: {self.statement}"
 
 
-def demand_compiled_core() -> None:
-    """Without it there is nothing to compare: exits saying so."""
-    if importlib.util.find_spec("gcctl._core.compiled") is None:
-        sys.exit("the benchmarks need gcctl's compiled core, which was not built: pip install .")
-
-
 def install(**fields: Any) -> gcctl.Controller:
-    """The real thing: a schedule that asks for nothing but what is given here, no reports."""
+    """gcctl as users install it, with a schedule of nothing but what is given here; no reports."""
     nothing = {
         "gen0_every": NEVER,
         "gen1_every": NEVER,
@@ -107,7 +98,7 @@ def watching(memory: Memory, trips: list[Trip]) -> Iterator[None]:
 
 
 def trips_of_share() -> list[Trip]:
-    """What is looked at for a share of the memory that this process may use: never passed."""
+    """What a check reads for a share of the memory that this process may use: never passed."""
     return [
         Trip("meminfo" if group.meminfo else "number", group.usage_path, group.limit_bytes)
         for group in MemoryGroups().groups
@@ -115,15 +106,15 @@ def trips_of_share() -> list[Trip]:
 
 
 def twin_module(core: Any) -> ModuleType:
-    """The twin as `gcctl` is in a process that chose it: the core's functions in a module."""
+    """The functions of the twin in a module, as a process that chose it has them in `gcctl`."""
     module = ModuleType("twin")
     module.request, module.tick = core.request, core.tick  # type: ignore[attr-defined]
     return module
 
 
-def candidates() -> tuple[dict[str, Any], list[Candidate]]:
+def cases() -> tuple[dict[str, Any], list[Case]]:
     """The global names of all statements, and the statements."""
-    floors = floor.load()
+    floors = compiled_floors.load()
     core, twin_memory = Twin(), TwinMemory()
     far_away = psutil.virtual_memory().total
     of_rss, of_share = [Trip("rss", "", far_away)], trips_of_share()
@@ -180,38 +171,38 @@ def candidates() -> tuple[dict[str, Any], list[Candidate]]:
         return callback(floors.on_gc)
 
     return names, [
-        Candidate("idle", FLOOR, "with floor: pass"),
-        Candidate("idle", FLOOR, "with floors.Context(): pass"),
-        Candidate("idle", FLOOR, "with floors.context(): pass"),
-        Candidate("idle", C, "with gcctl.request(): pass", install),
-        Candidate("idle", C, "with ctx: pass", install),
-        Candidate("idle", C, COUNTING, counting),
-        Candidate("idle", TWIN, "with twin.request(): pass", twin_idle),
-        Candidate("idle", SOURCE, "with source.request(): pass"),
-        Candidate("idle", FORM, "with form: pass"),
-        Candidate("tick", FLOOR, "floors.empty()"),
-        Candidate("tick", FLOOR, "methods.empty()"),
-        Candidate("tick", C, "gcctl.tick()", install),
-        Candidate("tick", TWIN, "twin.tick()", twin_idle),
-        Candidate("due", FLOOR, "methods.collect(0)"),
-        Candidate("due", C, "with gcctl.request(): pass", c_due),
-        Candidate("due", TWIN, "with twin.request(): pass", twin_due),
-        Candidate("due", SOURCE, "with source_due.request(): pass"),
-        Candidate("seen", CPYTHON, "gc.collect(0)"),
-        Candidate("seen", FLOOR, "gc.collect(0)", empty_callback),
-        Candidate("seen", C, "gc.collect(0)", install),
-        Candidate("seen", TWIN, "gc.collect(0)", twin_idle),
-        Candidate("monitoring", C, "with gcctl.request(): pass # monitored", monitored),
-        Candidate("monitoring", C, "with gcctl.request(): pass # not monitored", not_monitored),
-        Candidate("check", PSUTIL, "psutil.Process().memory_info().rss"),
-        Candidate("check", PSUTIL, "process.memory_info().rss"),
-        Candidate("check", PSUTIL, "psutil.virtual_memory().available"),
-        Candidate("check", C, "gcctl.check_memory() # limit on RSS", far_limit),
-        Candidate("check", C, f"gcctl.check_memory() # limit {SHARE}", share_limit),
-        Candidate("check", C, "memory.rss()"),
-        Candidate("check", TWIN, "twin_memory.rss()"),
-        Candidate("check", C, "memory.over() # RSS", watched(twins.memory, of_rss)),
-        Candidate("check", TWIN, "twin_memory.over() # RSS", watched(twin_memory, of_rss)),
-        Candidate("check", C, f"memory.over() # {SHARE}", watched(twins.memory, of_share)),
-        Candidate("check", TWIN, f"twin_memory.over() # {SHARE}", watched(twin_memory, of_share)),
+        Case("idle", FLOOR, "with floor: pass"),
+        Case("idle", FLOOR, "with floors.Context(): pass"),
+        Case("idle", FLOOR, "with floors.context(): pass"),
+        Case("idle", C, "with gcctl.request(): pass", install),
+        Case("idle", C, "with ctx: pass", install),
+        Case("idle", C, COUNTING, counting),
+        Case("idle", TWIN, "with twin.request(): pass", twin_idle),
+        Case("idle", SOURCE, "with source.request(): pass"),
+        Case("idle", FORM, "with form: pass"),
+        Case("tick", FLOOR, "floors.empty()"),
+        Case("tick", FLOOR, "methods.empty()"),
+        Case("tick", C, "gcctl.tick()", install),
+        Case("tick", TWIN, "twin.tick()", twin_idle),
+        Case("due", FLOOR, "methods.collect(0)"),
+        Case("due", C, "with gcctl.request(): pass", c_due),
+        Case("due", TWIN, "with twin.request(): pass", twin_due),
+        Case("due", SOURCE, "with source_due.request(): pass"),
+        Case("seen", CPYTHON, "gc.collect(0)"),
+        Case("seen", FLOOR, "gc.collect(0)", empty_callback),
+        Case("seen", C, "gc.collect(0)", install),
+        Case("seen", TWIN, "gc.collect(0)", twin_idle),
+        Case("monitoring", C, "with gcctl.request(): pass # monitored", monitored),
+        Case("monitoring", C, "with gcctl.request(): pass # not monitored", not_monitored),
+        Case("check", PSUTIL, "psutil.Process().memory_info().rss"),
+        Case("check", PSUTIL, "process.memory_info().rss"),
+        Case("check", PSUTIL, "psutil.virtual_memory().available"),
+        Case("check", C, "gcctl.check_memory() # limit on RSS", far_limit),
+        Case("check", C, f"gcctl.check_memory() # limit {SHARE}", share_limit),
+        Case("check", C, "memory.rss()"),
+        Case("check", TWIN, "twin_memory.rss()"),
+        Case("check", C, "memory.over() # RSS", watched(twins.memory, of_rss)),
+        Case("check", TWIN, "twin_memory.over() # RSS", watched(twin_memory, of_rss)),
+        Case("check", C, f"memory.over() # {SHARE}", watched(twins.memory, of_share)),
+        Case("check", TWIN, f"twin_memory.over() # {SHARE}", watched(twin_memory, of_share)),
     ]
