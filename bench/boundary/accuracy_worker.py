@@ -21,7 +21,7 @@ from gcctl._core.pure import Core as Twin
 
 ABSOLUTE_NS = 2_000
 RELATIVE = 0.02
-"""The two agree when they are no further apart than either of these allows."""
+"""The two agree when they are no further apart than the greater of these."""
 
 BATCH = 200
 """Collections of generation 0 in a row: they take no time, and the core keeps as many events."""
@@ -57,7 +57,7 @@ def boundary(context: Any) -> None:
 
 
 def kinds(core: Any) -> list[tuple[str, dict[str, int], Callable[[], object]]]:
-    """Name, schedule, and what makes the collection happen."""
+    """The name of each kind, its schedule, and what makes a collection of it happen."""
     context = core.request()
     return [
         ("generation 0 at a boundary", {"gen0_every": 1}, lambda: boundary(context)),

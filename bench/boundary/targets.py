@@ -44,7 +44,7 @@ def core(
         Target("recording a pause of our own, over the collection", record[0], 100, "ns"),
         Target("recording a pause of others, over an empty callback", record[1], 100, "ns"),
         Target("memory asked for per request or tick", max(asked), 0, "times", quick=True),
-        # All but a few: between two readings of a clock another process may have its turn.
+        # Not all: between two readings of a clock another process may have its turn.
         Target("pauses within 2 us or 2 % of a clock", agreeing * 100, 99, "%", at_most=False),
     ]
 

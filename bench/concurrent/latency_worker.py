@@ -45,7 +45,7 @@ class Served(NamedTuple):
     due_ns: list[int]
     begun_ns: list[int]
     cpu_ns: float
-    """Of the thread, for each request with all around it."""
+    """CPU time of the thread per request, with all that is around the request."""
 
 
 class Service:
@@ -91,8 +91,8 @@ class Service:
         return statistics.median(took)
 
     def _answer(self) -> str:
-        """A request: records are looked up, some written to, and a document of them is made, read
-        again and added up."""
+        """A request: it reads records and writes to some, makes a document of them, reads it again
+        and adds it up."""
         records, place = self._records, self._random.randrange
         chosen = [records[place(len(records))] for _ in range(LOOKUPS)]
         for record in chosen[:UPDATES]:
@@ -114,7 +114,7 @@ class Service:
 
 
 def page_faults() -> int:
-    import resource  # not on Windows, where nothing is concurrent
+    import resource  # late: Windows does not have it, and no concurrent collections either
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 

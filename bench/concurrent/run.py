@@ -25,7 +25,7 @@ from gcctl._memory.limits import available_bytes
 
 DEAD = 40_000
 SMALL = 4
-"""Objects in a cycle of the garbage in each heap, at most."""
+"""Cycles of the garbage in each heap have at most so many objects."""
 
 
 class Size(NamedTuple):

@@ -21,11 +21,11 @@ from bench.support.targets import NS_PER_MS
 class Overlap(NamedTuple):
     collections: int
     went_ahead: int
-    """Of these without the token, having waited too long."""
+    """Collections of these that began without the token, after too long a wait."""
     any_ns: int
     several_ns: int
     most: int
-    """At once."""
+    """Collections at once, at most."""
 
 
 def measure(stagger: str, workers: int, objects: int, seconds: float) -> Overlap:

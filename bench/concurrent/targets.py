@@ -17,7 +17,7 @@ JUDGED_LARGEST = 1_000
 
 
 def targets(parts: dict[str, list[Row]] | None) -> list[Target]:
-    """Of what was measured: what was left out, or is smaller than a target speaks of, has none."""
+    """The targets of the cases that were measured, and are as large as a target wants them."""
     if parts is None:
         return []
     everything = [parts[part] for part in ("heaps", "garbage", "service")]

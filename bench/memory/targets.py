@@ -31,7 +31,7 @@ def returned(rows: list[Row], stalls: list[Row]) -> list[Target]:
                 "ms",
             )
             for row in stalls
-            if row["stalled"] == OTHER  # the other is what malloc makes of it: shown, not judged
+            if row["stalled"] == OTHER  # the other row depends on malloc: shown, not judged
         ),
     ]
 

@@ -8,8 +8,8 @@ from bench.support.targets import Target
 
 
 def targets(rows: list[Row]) -> list[Target]:
-    """Of ordinary programs under `auto`. Those on which GC has no great part are to be no slower:
-    where the interval of the ratio reaches down to 1, nothing shows that they are."""
+    """The targets of programs under `auto`. Those that need little GC are to be no slower: where
+    the interval of the ratio reaches down to 1, nothing shows that they are slower."""
     found = []
     for row in rows:
         if row["kind"] == HEAVY:

@@ -36,7 +36,7 @@ from bench.support.processes import command
 
 CONNECTIONS = 8
 ALLOWED = 0.02
-"""Of the requests per second, with nothing due."""
+"""The share of the requests per second that may be lost, with nothing due."""
 
 # FD stands for the number of the listening socket.
 SERVERS = {
@@ -72,7 +72,7 @@ class Block(NamedTuple):
     requests: int
     seconds: float
     cpu_seconds: float
-    """Of the worker; in clock ticks of 10 ms, so of a block it says little."""
+    """Of the worker. It comes in clock ticks of 10 ms, so for a single block it says little."""
 
     @property
     def rate(self) -> float:
@@ -82,7 +82,7 @@ class Block(NamedTuple):
 @contextmanager
 def server(name: str, variant: str, folder: str) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        # uvicorn takes what it is given for a Unix socket, and sets no option of TCP.
+        # uvicorn takes the socket for a Unix socket, and sets no option of TCP.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         words = [part.replace("FD", str(listener.fileno())) for part in SERVERS[name]]
         process = subprocess.Popen(
@@ -169,12 +169,12 @@ def summary(name: str, variant: str, plain: list[Block], ours: list[Block]) -> R
 
 
 def cpu_of(blocks: list[Block]) -> float:
-    """Microseconds of the worker per request."""
+    """CPU time of the worker per request, in microseconds."""
     return sum(b.cpu_seconds for b in blocks) / sum(b.requests for b in blocks) * 1e6
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """95 % of the median, by resampling."""
+    """The 95 % interval of the median, by resampling."""
     drawn = sorted(median(random.choices(values, k=len(values))) for _ in range(2000))
     return drawn[50], drawn[-50]
 

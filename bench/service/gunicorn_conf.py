@@ -1,12 +1,12 @@
-"""gunicorn's settings and hooks. The request ends for gcctl where its response is out."""
+"""gunicorn's settings and hooks. For gcctl a request ends when its response is out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bench.service.process import here
+from bench.service.measured_process import here
+from bench.service.protocol import BEGIN, FIGURES
 from bench.service.scenarios import GTHREAD
-from bench.service.wire import BEGIN, FIGURES
 
 wsgi_app = "bench.service.wsgi:application"
 workers = 1

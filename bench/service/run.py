@@ -10,19 +10,18 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.service import compare, judge, modes, report, scenarios, trial
+from bench.service import analysis, modes, scenarios, tables, targets, trial
 from bench.service.scenarios import Case
-from bench.support import results, tables
+from bench.support import results
 from bench.support.figures import Row
 from bench.support.processes import progress
+from bench.support.tables import targets as targets_table
 from bench.support.targets import Target
 
 
@@ -55,7 +54,7 @@ def measure(cases: list[Case], names: list[str], size: Size) -> list[Row]:
                     except trial.Failed as error:
                         sys.exit(f"\n{case.name}, {name}: {error}")
                     trials[name].append(row)
-            found.append({"case": case._asdict(), "modes": compare.summaries(trials)})
+            found.append({"case": case._asdict(), "modes": analysis.summaries(trials)})
     progress("")
     return found
 
@@ -73,7 +72,7 @@ def chosen_cases(arguments: argparse.Namespace, size: Size) -> list[Case]:
         cases = [
             scenarios.heap_case(server, heap)
             for server in arguments.server or [scenarios.SYNC]
-            for heap in arguments.heap or judge.P99
+            for heap in arguments.heap or targets.P99
         ]
     if arguments.rate:
         cases = [case._replace(per_second=arguments.rate) for case in cases]
@@ -109,7 +108,8 @@ def main() -> int:
     arguments = options().parse_args()
     if arguments.plot and importlib.util.find_spec("matplotlib") is None:
         sys.exit("--plot needs matplotlib: pip install --group service")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and with us the server
+    # So the `with` around the server ends the server too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     size = QUICK if arguments.quick else FULL
     size = size._replace(
         rounds=arguments.rounds or size.rounds,
@@ -123,33 +123,26 @@ def main() -> int:
         for case in found
         for mode, row in case["modes"].items()
         if mode == arguments.judge
-        for target in judge.targets(Case(**case["case"]), mode, row)
+        for target in targets.targets(Case(**case["case"]), mode, row)
     ]
-    found_all = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        **size._asdict(),
-        "cases": found,
-        "targets": [target.as_row() for target in judged],
-    }
+    report = results.complete({**size._asdict(), "cases": found}, judged)
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(found_all, indent=1) + "\n", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if arguments.plot:
         from bench.service.plot import plot
 
-        plot(found_all, arguments.plot)
-    return 0 if show(found_all, judged, quick=arguments.quick) else 1
+        plot(report, arguments.plot)
+    return 0 if show(report, judged, quick=arguments.quick) else 1
 
 
-def show(results: dict[str, Any], judged: list[Target], *, quick: bool) -> bool:
+def show(report: dict[str, Any], judged: list[Target], *, quick: bool) -> bool:
     """Print everything; False when a target that counts was not reached."""
     print(
-        f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs; "
-        f"{results['seconds']:g} s measured after {results['warm_up_seconds']:g} s\n"
+        f"CPython {report['python']} on {report['machine']}, {report['cpus']} CPUs; "
+        f"{report['seconds']:g} s measured after {report['warm_up_seconds']:g} s\n"
     )
-    for case in results["cases"]:
-        print(report.case(case["case"], case["modes"]), end="\n\n")
+    for case in report["cases"]:
+        print(tables.case(case["case"], case["modes"]), end="\n\n")
     if judged:
-        print(tables.targets(judged, quick=quick))
+        print(targets_table(judged, quick=quick))
     return all(target.reached for target in judged if target.quick or not quick)

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.service.modes import AUTOMATIC
+from bench.service.protocol import HOST, SETTING
 from bench.service.scenarios import ASGI, Case
-from bench.service.wire import HOST, SETTING
 from bench.support.figures import Row, percentile
 from bench.support.processes import command as start
 from bench.support.processes import environment as inherited
@@ -50,7 +50,7 @@ def seed(database: Path) -> None:
 def run(case: Case, mode: str, database: Path, task: Row) -> Row:
     """What was measured. Raises Failed with what the server last said."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copy(database, folder))  # each begins with the same
+        copy = Path(shutil.copy(database, folder))  # each trial begins with the same database
         log = Path(folder) / "server.log"
         with server(case, environment(case, mode, copy), log) as port:
             done = subprocess.run(

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import gcctl
-from bench.service.heap import Catalogue
+from bench.service.catalogue import Catalogue
 from bench.service.modes import MODES
+from bench.service.protocol import BEGIN, FIGURES, SETTING
 from bench.service.recorder import Recorder, Row
 from bench.service.scenarios import Case
-from bench.service.wire import BEGIN, FIGURES, SETTING
 
 ROOM = 1.05
-"""Of a memory limit that is nearly reached: times what the process uses when it begins."""
+"""A memory limit that is nearly reached is so many times what the process uses at the start."""
 
 LONG_NS = 500_000
-"""By the clock: a boundary that is remembered, a step of a concurrent collection that is looked for
-in it. Shorter ones decide nothing."""
+"""By the clock. A longer boundary is remembered, and the longer steps of concurrent collections are
+assigned to these boundaries. Shorter ones decide nothing."""
 
 EVENTS_EVERY = 64
-"""Requests between two looks at gcctl's last events, of which it keeps 256."""
+"""Requests between two readings of gcctl's last events, of which it keeps 256."""
 
 
 class Process:
@@ -63,8 +63,8 @@ class Process:
         self._request.__enter__()
 
     def leave(self) -> None:
-        """The boundary. Its CPU time is a stop, whatever it was spent on; by the clock it would
-        have other threads in it that get their turn meanwhile."""
+        """The boundary. All of its CPU time counts as a stop. The time by the clock does not: it
+        has in it other threads that had their turn meanwhile."""
         with self._lock:
             self._recorder.in_flight -= 1
             in_request = self._recorder.in_flight > 0  # another one
@@ -83,7 +83,7 @@ class Process:
             self._see_events()
 
     def answer(self, path: str) -> bytes | None:
-        """To a request of the client's that is about this process; None: it is not."""
+        """The answer to a request about this process; None: it is about something else."""
         if path == BEGIN:
             self._clear()
             return json.dumps({"pid": os.getpid()}).encode()
@@ -92,13 +92,13 @@ class Process:
         return None
 
     def _clear(self) -> None:
-        with suppress(OSError):  # the peak is then that of all its life
+        with suppress(OSError):  # then the peak is the one since the process began
             Path("/proc/self/clear_refs").write_text("5")
         self._requests = 0
         self._unseen_ns = 0
-        """CPU time of boundaries beside what the callback saw in them."""
+        """CPU time of boundaries that the callback did not see."""
         self._elsewhere_ns = 0
-        """Of long steps of concurrent collections that were not at a boundary, by the clock."""
+        """By the clock: long steps of concurrent collections that were not at a boundary."""
         self._long: deque[tuple[int, int]] = deque(maxlen=4 * EVENTS_EVERY)
         self._begun = gcctl.stats()
         self._begun_cpu_ns = time.process_time_ns()
@@ -107,8 +107,8 @@ class Process:
         self._recorder.clear()
 
     def _see_events(self) -> None:
-        """The steps of concurrent collections, which no callback sees whole. gcctl has them by the
-        clock only: of those at boundaries the CPU time is known, that of others must be less."""
+        """The steps of concurrent collections, which no callback sees whole. gcctl knows their time
+        by the clock only. For steps at boundaries the CPU time is known; for others it is less."""
         if self._controller is None:
             return
         boundaries = tuple(self._long)  # other threads add to it
@@ -147,13 +147,13 @@ class Process:
 
 
 def memory_bytes(field: str) -> int:
-    """Of this process, by the name that the kernel has for it."""
+    """A field of /proc/self/status, in bytes."""
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 if found else 0
 
 
 def children_cpu_ns() -> int:
-    """CPU time so far of children that are running: gcctl knows of a child's when it has ended."""
+    """CPU time so far of the children that run. gcctl knows it only when a child has ended."""
     found = 0
     for children in Path("/proc/self/task").glob("*/children"):
         for child in children.read_text().split():

@@ -1,4 +1,4 @@
-"""What the processes of a trial agree on."""
+"""Names that the processes of a trial share."""
 
 HOST = "127.0.0.1"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.service.judge import NEVER_WORSE
 from bench.service.modes import AUTOMATIC
 from bench.service.scenarios import SCENARIOS, Case
+from bench.service.targets import NEVER_WORSE
 from bench.support.figures import Row
 from bench.support.tables import table
 from bench.support.targets import MIB, NS_PER_MS

@@ -18,14 +18,14 @@ RESAMPLES = 5_000
 CONFIDENCE = 0.95
 
 RATIOS = ("p99_ns", "p50_ns", "gc_ns", "rss_bytes", "cpu_ns")
-"""What is compared with automatic GC."""
+"""The figures that are compared with automatic GC."""
 
 POINTS = 60
-"""Of the curve of latencies, evenly on the axis of a plot, from the median to the worst."""
+"""Points of the curve of latencies, from the median to the worst, evenly on the axis of a plot."""
 
 
 class Interval(NamedTuple):
-    """Of a median, and where it lies with 95 % confidence."""
+    """A median, and the interval in which it lies with 95 % confidence."""
 
     median: float
     low: float
@@ -33,8 +33,8 @@ class Interval(NamedTuple):
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """By bootstrap: medians of as many values drawn with replacement. Few rounds give about the
-    range of what was seen, a single one no interval at all."""
+    """By bootstrap: from medians of as many values, drawn with replacement. A few rounds give about
+    the range of the values, a single round gives no interval at all."""
     chance = random.Random(5)
     medians = sorted(
         statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES)
@@ -73,13 +73,13 @@ def merged(counts: list[dict[str, int]]) -> dict[str, int]:
 
 
 def curve(latencies: Sequence[int]) -> list[tuple[float, int]]:
-    """(share of requests that took longer, latency), over all rounds."""
+    """Pairs of the share of requests that took longer, and a latency in ns; over all rounds."""
     step = (2 / len(latencies)) ** (1 / POINTS)
     beyond = [0.5 * step**point for point in range(POINTS + 1)]
     return [(share, latencies[int((1 - share) * (len(latencies) - 1))]) for share in beyond]
 
 
 def summaries(trials: dict[str, list[Row]]) -> dict[str, Row]:
-    """By mode; the lists are in the order of the same rounds."""
+    """A summary for each mode. The lists of all modes are in the order of the same rounds."""
     automatic = trials.get(AUTOMATIC)
     return {mode: summary(rounds, automatic) for mode, rounds in trials.items()}

@@ -13,7 +13,7 @@ LOOKUPS = 20
 
 
 class Catalogue:
-    """Entries in memory, those of an aged heap: linked in pairs, in no order of their memory."""
+    """The entries of an aged heap: linked in pairs, scattered over the memory."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
@@ -23,11 +23,11 @@ class Catalogue:
         self._random = random.Random(4)
 
     def visit(self) -> int:
-        """A request's share: read, replace, keep and leave behind what the case says."""
+        """What a request does: it reads, replaces, keeps and leaves behind what the case says."""
         case = self._case
         seen = 0
         if self._records:
-            seen = self._look()
+            seen = self._read()
             self._replace(case.replaced)
         self._kept.extend({"a": [number]} for number in range(case.kept))
         if case.leaked_bytes:
@@ -35,7 +35,7 @@ class Catalogue:
             cycle.append(cycle)
         return seen
 
-    def _look(self) -> int:
+    def _read(self) -> int:
         seen = 0
         for record in self._random.choices(self._records, k=LOOKUPS):
             record["a"][0] += 1
@@ -43,8 +43,8 @@ class Catalogue:
         return seen
 
     def _replace(self, entries: int) -> None:
-        """New pairs in the place of old ones, of which every second is taken apart first: then it
-        is freed at once, while the others, which are cycles, wait for a collection."""
+        """Puts new pairs in the place of old ones. Every second old pair is taken apart first and
+        so is freed at once. The others are cycles, and wait for a collection."""
         records = self._records
         for number in range(entries // 2):
             index = 2 * int(self._random.random() * (len(records) // 2))

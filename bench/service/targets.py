@@ -1,4 +1,4 @@
-"""What a mode is to reach against automatic GC, with what it did."""
+"""What a mode is to reach against automatic GC, with what it reached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.support.targets import NS_PER_MS, Target
 
 P99 = {"site": 0.90, "0.5M": 0.50, "2M": 0.30}
 GC_TIME = {"site": 0.58, "0.5M": 0.58, "2M": 0.40}
-"""At most, times automatic GC's, by heap."""
+"""The highest ratios to automatic GC's that reach the target, by heap."""
 
 RSS = 1.05
 LARGEST = "2M"
@@ -17,15 +17,15 @@ ANY_STOP_MS = 15
 """In the largest heap."""
 
 NEVER_WORSE = 1.03
-"""Times automatic GC's P99, in the scenarios."""
+"""The highest ratio to automatic GC's P99 that reaches the target in the scenarios."""
 
 
 def targets(case: Case, mode: str, row: Row) -> list[Target]:
-    """Those of this case that there is an answer to."""
+    """The targets of this case for which there are figures."""
     about = f"{case.name}, {mode}"
     found = [Target(f"{about}: errors", row["errors"], 0, "requests", quick=True)]
     if case.name in SCENARIOS and row.get("times_p99_ns"):
-        # Not reached is what is worse beyond doubt; the table has the whole interval.
+        # The target is missed only where the P99 is worse beyond doubt; the table has the interval.
         low = row["times_p99_ns"]["low"]
         found.append(Target(f"{about}: P99, lower end of its interval", low, NEVER_WORSE, "x"))
     if case.heap not in P99:
