@@ -69,7 +69,7 @@ def extension(name: str, *topics: str, libraries: Sequence[str] = ()) -> Extensi
     return Extension(
         f"gcctl.{name}",
         sources=[f"gcctl/{name.replace('.', '/')}.pyx", *(f"csrc/{topic}.c" for topic in topics)],
-        depends=glob("csrc/*.h"),
+        depends=[*glob("csrc/*.h"), *glob("gcctl/_*/*.px[di]")],
         include_dirs=["csrc"],
         libraries=list(libraries),
     )

@@ -71,7 +71,7 @@ class Tally(NamedTuple):
     pause_total_ns: int = 0
 
 
-class Window(NamedTuple):
+class LastMinute(NamedTuple):
     """The collections of the last minute: of 55 to 60 seconds, or since the start."""
 
     collections: tuple[int, int, int] = (0, 0, 0)
@@ -96,4 +96,4 @@ class Snapshot(NamedTuple):
     by_reason: ByReason
     """Collections per reason."""
     generations: tuple[GenerationTotals, ...]
-    last_minute: Window
+    last_minute: LastMinute
