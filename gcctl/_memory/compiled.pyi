@@ -3,6 +3,8 @@ from typing import final
 
 from gcctl._memory.protocol import Trip
 
+INTERFACE: int
+
 @final
 class Memory:
     def rss(self) -> int: ...

@@ -17,6 +17,9 @@ from gcctl._memory.csrc cimport (
 
 from gcctl._memory.protocol import MAX_TRIPS
 
+# Compared with INTERFACE of gcctl/_process/installation.py when this module is imported.
+INTERFACE = 1
+
 cdef enum:
     ROOM = 16  # MAX_TRIPS
     CLOSED = -1
