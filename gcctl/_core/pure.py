@@ -27,6 +27,13 @@ NOT_GIVEN = object()
 class Core(Collector):
     implementation: Literal["c", "python"] = "python"
 
+    _requests: int
+    _failures: int
+    _unmatched_exits: int
+    _postponed: int  # generation that was due while no collection could run, or NONE_DUE
+    _sweeping: bool
+    _emergency_at_ns: int  # no emergency collection before this time
+
     def __init__(
         self, *, collect: Any = None, clock: Any = None, count: Any = None, callbacks: Any = None
     ) -> None:
@@ -145,7 +152,7 @@ class Core(Collector):
         self._due_at_request = NEVER_DUE
         self._failures = 0
         self._unmatched_exits = 0
-        self._postponed = NONE_DUE  # generation that was due while no collection could run
+        self._postponed = NONE_DUE
         self._sweeping = False
         self._emergency_at_ns = self._now()  # the first may come at once
         self._clear_records()

@@ -20,6 +20,11 @@ CONCURRENT = REASONS.index("concurrent")
 class Recorder:
     """A part of `gcctl._core.pure.Core`."""
 
+    _allocated: int  # net, up to the last collection
+    _faults: int
+    _long_pause: Event | None  # the longest away from boundaries, not told of yet
+    _events: deque[Event]
+
     def __init__(self, clock: Any) -> None:
         self._now = clock or time.perf_counter_ns
         self._active = False
@@ -51,14 +56,14 @@ class Recorder:
             self._tell("long_pause", event)
 
     def _clear_records(self) -> None:
-        self._allocated = 0  # net, up to the last collection
+        self._allocated = 0
         self._faults = 0
-        self._long_pause: Event | None = None  # the longest away from boundaries, not told of yet
+        self._long_pause = None
         self._last_minute = LastMinuteSlots()
         self._by_reason = [0] * len(REASONS)
         self._totals = [Totals() for _ in range(GENERATIONS)]
         self._tallies = [Tally()] * GENERATIONS
-        self._events: deque[Event] = deque(maxlen=RING_SIZE)
+        self._events = deque(maxlen=RING_SIZE)
 
     def _record(self, event: Event, reason: int) -> None:
         self._totals[event.generation].add(event)

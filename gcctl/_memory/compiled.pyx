@@ -15,16 +15,16 @@ from gcctl._memory.csrc cimport (
     gcctl_gauge_close, gcctl_gauge_open, gcctl_gauge_read, gcctl_memory_rss, gcctl_memory_trim,
 )
 
-from gcctl._memory.protocol import MAX_TRIPS
+from gcctl._memory.protocol import MAX_THRESHOLDS
 
 # Compared with INTERFACE of gcctl/_process/installation.py when this module is imported.
 INTERFACE = 1
 
 cdef enum:
-    ROOM = 16  # MAX_TRIPS
+    ROOM = 16  # MAX_THRESHOLDS
     CLOSED = -1
 
-assert MAX_TRIPS == ROOM
+assert MAX_THRESHOLDS == ROOM
 
 
 @cython.final
@@ -49,19 +49,19 @@ cdef class Memory:
     def rss(self):
         return self._rss()
 
-    def watch(self, trips):
-        trips = tuple(trips)
-        if len(trips) > ROOM:
-            raise ValueError(f"{len(trips)} amounts of memory to watch: at most {ROOM}")
+    def watch(self, thresholds):
+        thresholds = tuple(thresholds)
+        if len(thresholds) > ROOM:
+            raise ValueError(f"{len(thresholds)} amounts of memory to watch: at most {ROOM}")
         # Before anything is changed, for it is Python code, in which threads may switch.
-        cdef list files = [(trip.kind, os.fsencode(trip.path)) for trip in trips]
+        cdef list files = [(each.kind, os.fsencode(each.path)) for each in thresholds]
         cdef bint same = files == self.files
         cdef int index
         if not same:
             self._close_gauges()
             self.files = files
         for index in range(len(files)):
-            self.above[index] = trips[index].above_bytes
+            self.above[index] = thresholds[index].above_bytes
             self.of_own[index] = files[index][0] == "rss"
             if self.of_own[index] or (same and gcctl_gauge_read(&self.gauges[index]) >= 0):
                 continue
