@@ -53,8 +53,8 @@ class CallbackThread(Generic[Message]):
         self._registered = (*self._registered, registered)
 
     def send(self, message: Message) -> None:
-        """Deliver to all callbacks. If the last message is sent again, only callbacks that were added
-        since are called."""
+        """Deliver to all callbacks. The last message can be sent again: then it goes only to those
+        callbacks that were added since."""
         if not self._registered:
             return
         if len(self._waiting) == ROOM:

@@ -449,7 +449,7 @@ class TestThroughThePublicDoors:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         controller = gcctl.install("off", memory_limit=1)
-        monkeypatch.setattr(controller._pressure, "_act", None)
+        monkeypatch.setattr(controller._pressure, "_respond", None)
         assert gcctl.check_memory() is False
         assert gcctl.check_memory() is False
         assert gcctl.stats().faults == 2
