@@ -19,7 +19,7 @@ from gcctl._core.protocol import Orders
 from gcctl._core.pure import Core as Twin
 from gcctl._core.request import make_context
 from gcctl._memory.cgroup import MemoryGroups
-from gcctl._memory.protocol import Memory, Trip
+from gcctl._memory.protocol import Memory, Threshold
 from gcctl._memory.pure import Memory as TwinMemory
 from gcctl._process import twins
 
@@ -89,18 +89,18 @@ def callback(entry: object) -> Iterator[None]:
 
 
 @contextmanager
-def watching(memory: Memory, trips: list[Trip]) -> Iterator[None]:
-    memory.watch(trips)
+def watching(memory: Memory, thresholds: list[Threshold]) -> Iterator[None]:
+    memory.watch(thresholds)
     try:
         yield
     finally:
         memory.close()
 
 
-def trips_of_share() -> list[Trip]:
+def thresholds_of_share() -> list[Threshold]:
     """What a check reads for a share of the memory that this process may use: never passed."""
     return [
-        Trip("meminfo" if group.meminfo else "number", group.usage_path, group.limit_bytes)
+        Threshold("meminfo" if group.meminfo else "number", group.usage_path, group.limit_bytes)
         for group in MemoryGroups().groups
     ]
 
@@ -117,7 +117,7 @@ def cases() -> tuple[dict[str, Any], list[Case]]:
     floors = compiled_floors.load()
     core, twin_memory = Twin(), TwinMemory()
     far_away = psutil.virtual_memory().total
-    of_rss, of_share = [Trip("rss", "", far_away)], trips_of_share()
+    of_rss, of_share = [Threshold("rss", "", far_away)], thresholds_of_share()
     idle, due = (
         RequestGC((NEVER,) * 3, report_every=NEVER),
         RequestGC((1, NEVER, NEVER), 1e9, NEVER),
@@ -164,8 +164,8 @@ def cases() -> tuple[dict[str, Any], list[Case]]:
     def share_limit() -> gcctl.Controller:
         return install(memory_limit=SHARE)
 
-    def watched(memory: Memory, trips: list[Trip]) -> Ready:
-        return lambda: watching(memory, trips)
+    def watched(memory: Memory, thresholds: list[Threshold]) -> Ready:
+        return lambda: watching(memory, thresholds)
 
     def empty_callback() -> AbstractContextManager[None]:
         return callback(floors.on_gc)

@@ -39,6 +39,9 @@ cdef extern from "Python.h":
     PyInterpreterState *PyInterpreterState_Next(PyInterpreterState *interpreter)
 
 
+# Compared with INTERFACE of gcctl/_process/installation.py when this module is imported.
+INTERFACE = 1
+
 cdef object gc_collect = gc.collect
 cdef object gc_unfreeze = gc.unfreeze
 

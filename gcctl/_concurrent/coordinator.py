@@ -28,6 +28,7 @@ from gcctl._interpreter.collector import COLLECTOR
 from gcctl._memory.protocol import Memory
 from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
+from gcctl._process.installation import demand_same_interface
 
 FULL = 2
 
@@ -285,9 +286,10 @@ def _missing(core: Core) -> str:
     if sys.version_info >= NOT_TRIED:
         return f"concurrent collections were not tried on CPython {sys.version.split()[0]}"
     try:
-        importlib.import_module("gcctl._concurrent.compiled")
+        compiled = importlib.import_module("gcctl._concurrent.compiled")
     except ImportError as error:
         return f"concurrent collections are not supported here: {error}"
+    demand_same_interface(compiled)
     return ""
 
 

@@ -16,13 +16,16 @@ from gcctl._memory.csrc cimport (
     gcctl_usage_open, gcctl_usage_read,
 )
 
-from gcctl._memory.protocol import MAX_TRIPS
+from gcctl._memory.protocol import MAX_THRESHOLDS
+
+# Compared with INTERFACE of gcctl/_process/installation.py when this module is imported.
+INTERFACE = 1
 
 cdef enum:
-    MOST_WATCHED = 16  # MAX_TRIPS, as C needs it
+    MOST_WATCHED = 16  # MAX_THRESHOLDS, as C needs it
     CLOSED = -1
 
-assert MAX_TRIPS == MOST_WATCHED
+assert MAX_THRESHOLDS == MOST_WATCHED
 
 
 @cython.final
@@ -47,19 +50,19 @@ cdef class Memory:
     def rss(self):
         return self._rss()
 
-    def watch(self, trips):
-        trips = tuple(trips)
-        if len(trips) > MOST_WATCHED:
-            raise ValueError(f"{len(trips)} amounts of memory to watch: at most {MOST_WATCHED}")
+    def watch(self, thresholds):
+        thresholds = tuple(thresholds)
+        if len(thresholds) > MOST_WATCHED:
+            raise ValueError(f"{len(thresholds)} amounts of memory to watch: at most {MOST_WATCHED}")
         # First, before anything changes: this is Python code, in which threads may switch.
-        cdef list files = [(trip.kind, os.fsencode(trip.path)) for trip in trips]
+        cdef list files = [(each.kind, os.fsencode(each.path)) for each in thresholds]
         cdef bint same = files == self.files
         cdef int index
         if not same:
             self._close_usages()
             self.files = files
         for index in range(len(files)):
-            self.above[index] = trips[index].above_bytes
+            self.above[index] = thresholds[index].above_bytes
             self.is_own[index] = files[index][0] == "rss"
             if self.is_own[index] or (same and gcctl_usage_read(&self.usages[index]) >= 0):
                 continue

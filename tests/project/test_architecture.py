@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 import gcctl
 
@@ -121,6 +122,17 @@ def test_files_are_small() -> None:
         for path in PACKAGE.rglob("*.py*")
         if path.suffix in (".py", ".pyx", ".pyi", ".pxd")
         if (lines := len(path.read_text().splitlines())) > MOST_LINES
+    }
+    assert not long
+
+
+def test_cython_files_are_small() -> None:
+    """They are in the source tree only."""
+    long = {
+        path.name: lines
+        for path in (ROOT / "gcctl").rglob("*.p*")
+        if path.suffix in (".pyx", ".pxi", ".pxd")
+        if (lines := len(path.read_text().splitlines())) > 400
     }
     assert not long
 

@@ -97,6 +97,18 @@ def test_a_broken_extension_is_not_taken_for_a_missing_one(
     assert implementation(broken, "python") == "python python-asked-for\n"
 
 
+def test_a_leftover_of_an_older_layout_is_an_error_that_names_it(
+    pure: Path, tmp_path: Path
+) -> None:
+    updated = tmp_path / "updated"
+    shutil.copytree(pure, updated)
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    (updated / "gcctl" / f"_core{suffix}").write_bytes(b"no library")
+    for impl in ("", "c", "python"):
+        error = implementation(updated, impl)
+        assert f"has files of an older gcctl: _core{suffix}; remove them" in error
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="CC means nothing to MSVC")
 def test_without_a_compiler_the_error_says_what_to_install(tree: Path, tmp_path: Path) -> None:
     done = setup(tree, "build_ext", "--build-temp", str(tmp_path), "--build-lib", str(tmp_path),
