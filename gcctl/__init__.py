@@ -13,7 +13,7 @@ PYTEST_DONT_REWRITE
 # A distribution with a plugin for pytest has its packages rewritten, and pytest warns where one was
 # imported before it came, as by `gcctl run -m pytest`. So the word in the docstring.
 
-from gcctl._auto.rules import AutoStats, Decision
+from gcctl._auto.stats import AutoStats, Decision
 from gcctl._base.errors import ConfigError, GcctlError
 from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
 from gcctl._concurrent.coordinator import ConcurrentStats, collect_concurrently, cycle_profile

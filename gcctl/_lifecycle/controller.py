@@ -324,7 +324,7 @@ class Controller:
                 self._log_line("uninstalled: %s", self._final)
 
     def _idle(self) -> float | None:
-        """A thread of the program has had nothing to do for `deputy.INTERVAL_SECONDS`: do in it
+        """A thread of the program has had nothing to do for `idle.INTERVAL_SECONDS`: do in it
         what waits for that. Returns seconds after which to be called again; None: not before the
         next boundary. For integrations that know of such a place."""
         try:
@@ -439,7 +439,7 @@ class Controller:
 
     def _collect_for_pressure(self, generation: int) -> int:
         if self._auto is not None:
-            return self._auto.heap.relieve(generation)
+            return self._auto.heap.collect_for_pressure(generation)
         return self._core.collect(generation, PRESSURE)
 
     def _alert(self, kind: AlertKind, time_ns: int, message: str) -> None:

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from gcctl._auto.rules import AutoStats
+from gcctl._auto.stats import AutoStats
 from gcctl._concurrent.coordinator import ConcurrentStats
 from gcctl._core import histogram
 from gcctl._core.records import ByReason, Event, GenerationTotals, Snapshot

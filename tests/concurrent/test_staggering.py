@@ -370,13 +370,13 @@ sys.path.insert(0, {str(Path(windows.__file__).parent)!r})
 WORKER += """
 import json, time
 import gcctl
-from gcctl._auto import rules
+from gcctl._auto import debt
 from gcctl._auto import full_collections
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
 from windows import hurry
 
-rules.SHORTEST_NS = {1: 0, 2: 0}
+debt.SHORTEST_NS = {1: 0, 2: 0}
 full_collections.ROUTINE_NS = full_collections.QUIET_NS = 0
 heap = [{"a": [number]} for number in range(50_000)]
 policy, path, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
