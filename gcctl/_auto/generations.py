@@ -97,11 +97,11 @@ class Generations:
     def collect_due(self, *, full_runs: bool, idle: bool) -> None:
         """Collect, or skip, generation 2 or else generation 1, if it is due: never both, so that
         their pauses do not add up."""
-        now, limits = self._heap.now, self._limits
-        recent_is_due = self.recent.is_due(now(), limits, idle=idle)
+        now, limits = self._heap.now(), self._limits
+        recent_is_due = self.recent.is_due(now, limits, idle=idle)
         if recent_is_due and self._collect_recent(full_runs, idle):
             return
-        if self.middle.is_due(now(), limits, idle=idle):
+        if self.middle.is_due(now, limits, idle=idle):
             self._collect_middle(full_runs, idle)
 
     def _collect_middle(self, full_runs: bool, idle: bool) -> None:

@@ -324,7 +324,7 @@ class Controller:
                 self._log_line("uninstalled: %s", self._final)
 
     def _idle(self) -> float | None:
-        """A thread of the program has had nothing to do for `idle.INTERVAL_SECONDS`: do in it
+        """A thread of the program has had nothing to do for `deputy.INTERVAL_SECONDS`: do in it
         what waits for that. Returns seconds after which to be called again; None: not before the
         next boundary. For integrations that know of such a place."""
         try:
@@ -381,7 +381,7 @@ class Controller:
         with ExitStack() as last_first:
             last_first.callback(self._tell_observers, ended=False)
             if self._fulls is not None:
-                last_first.callback(self._fulls.look, now)
+                last_first.callback(self._fulls.begin_waiting, now)
             if self._auto is not None:
                 last_first.callback(self._auto.check, rss)
             if self._pressure is not None:

@@ -321,10 +321,10 @@ class TestSchedules:
             return begun[-1]
 
         mine = InTurn(begin, lambda: 0)
-        mine.look(1)
+        mine.begin_waiting(1)
         mine.due(2)
-        mine.look(3)
-        mine.look(4)
+        mine.begin_waiting(3)
+        mine.begin_waiting(4)
         assert begun == [False, True]
 
     def test_one_that_waited_is_the_one_that_comes_due_with_its_turn(self) -> None:
@@ -339,7 +339,7 @@ class TestSchedules:
         with turn_of_another():
             mine.due(1)
         boundary = 2
-        mine.look(2)
+        mine.begin_waiting(2)
         mine.due(2)
         boundary = 3
         mine.due(3)
