@@ -11,7 +11,7 @@ import sys
 import time
 
 import gcctl
-from gcctl._auto import full_collections, rules
+from gcctl._auto import debt, full_collections
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
 
@@ -20,7 +20,7 @@ BATCH = 1000
 
 
 def main(stagger: str, objects: int, seconds: float) -> None:
-    rules.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
+    debt.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
     full_collections.ROUTINE_NS = full_collections.QUIET_NS = 0  # type: ignore[misc]
     heap = [{"a": [number]} for number in range(objects // 2)]
     gcctl.install(check_interval="1ms", gc_budget=1.0, stagger=stagger)

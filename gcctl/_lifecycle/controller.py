@@ -384,7 +384,7 @@ class Controller:
         with ExitStack() as last_first:
             last_first.callback(self._tell_observers, ended=False)
             if self._fulls is not None:
-                last_first.callback(self._fulls.look, now)
+                last_first.callback(self._fulls.begin_waiting, now)
             if self._auto is not None:
                 last_first.callback(self._auto.check, rss)
             if self._pressure is not None:
@@ -443,7 +443,7 @@ class Controller:
 
     def _collect_for_pressure(self, generation: int) -> int:
         if self._auto is not None:
-            return self._auto.heap.relieve(generation)
+            return self._auto.heap.collect_for_pressure(generation)
         return self._core.collect(generation, PRESSURE)
 
     def _alert(self, kind: AlertKind, time_ns: int, message: str) -> None:
