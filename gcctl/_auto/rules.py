@@ -31,6 +31,7 @@ from typing import Final, NamedTuple, Protocol
 from gcctl._auto.debt import PART, Debt, was_in_vain
 from gcctl._auto.full_collections import NS_PER_BYTE, FullCollections, WholeHeap
 from gcctl._auto.safety_net import SafetyNet
+from gcctl._base.public import public
 from gcctl._base.units import duration
 from gcctl._core.records import Event
 
@@ -87,6 +88,7 @@ class Heap(WholeHeap, Protocol):
         False where that cannot be taken back."""
 
 
+@public
 class Decision(NamedTuple):
     """Something that was done, and why."""
 
@@ -94,6 +96,7 @@ class Decision(NamedTuple):
     what: str
 
 
+@public
 class AutoStats(NamedTuple):
     """What the policy `auto` knows, and did last. Durations are nanoseconds, sizes bytes."""
 

@@ -16,6 +16,7 @@ from functools import partial
 from threading import get_ident
 from typing import Any, NamedTuple, Protocol
 
+from gcctl._base.public import public
 from gcctl._concurrent.cycle_profile import Cycles, type_name
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
@@ -65,6 +66,7 @@ REFUSALS = (
 )
 
 
+@public
 class ConcurrentRun(NamedTuple):
     """What one concurrent collection took, and found."""
 
@@ -115,6 +117,7 @@ class Owner(Protocol):
         """A little, for those that were killed."""
 
 
+@public
 class ConcurrentCollection:
     """A concurrent full collection, as `collect_concurrently()` returns it.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from gcctl._base.public import public
 from gcctl._concurrent.collection import (
     BUSY,
     INTERRUPTED,
@@ -46,6 +47,7 @@ NOT_TRIED = (3, 16)
 """From this version on the layout of the collector's lists may be another one."""
 
 
+@public
 class ConcurrentStats(NamedTuple):
     """The concurrent collections since `install()`."""
 

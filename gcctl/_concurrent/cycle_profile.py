@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any, NamedTuple
 
+from gcctl._base.public import public
+
 MOST_NAMES = 500
 """Types that are told apart; what comes after so many counts as `OTHER`."""
 
@@ -20,6 +22,7 @@ SHOWN = 10
 """Rows of each table, as text."""
 
 
+@public
 class CycleType(NamedTuple):
     """Unreachable objects of one type."""
 
@@ -30,6 +33,7 @@ class CycleType(NamedTuple):
     """Of all unreachable objects."""
 
 
+@public
 class CyclePath(NamedTuple):
     """A step of a cycle, from an object to one it refers to."""
 
@@ -45,6 +49,7 @@ class CyclePath(NamedTuple):
         return f"{self.type}{self.attribute} → {self.referent}"
 
 
+@public
 class CycleProfile(NamedTuple):
     """Who creates cyclic garbage. As text, a table for people."""
 

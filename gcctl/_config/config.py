@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from gcctl._base.errors import ConfigError
+from gcctl._base.public import public
 from gcctl._config.fields import FLAG, KINDS, MAX_TEXT, NS_PER_S, parse, parse_layer, shown
 from gcctl._config.presets import DEFAULT_POLICY, PRESETS, Values
 
@@ -85,6 +86,7 @@ def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
     return parse_layer(table, lambda name: f"{file} {where!r}, {name}")
 
 
+@public
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class Config(Values):
     """A complete, validated configuration: keyword arguments over the preset of `policy`.

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._auto.rules import YOUNG_AFTER
 from gcctl._base.faults import log_fault
+from gcctl._base.public import public
 from gcctl._base.units import size
 from gcctl._concurrent.collection import NEVER_BEGAN
 from gcctl._concurrent.coordinator import coordinator
@@ -77,6 +78,7 @@ def _is_of_a_signal(error: BaseException) -> bool:
     return modules[-1] not in known and "logging" not in modules
 
 
+@public
 class Controller:
     """One installation of gcctl, as `install()` returns it; a context manager that uninstalls."""
 

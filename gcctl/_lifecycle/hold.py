@@ -7,6 +7,7 @@ import os
 import time
 from types import TracebackType
 
+from gcctl._base.public import public
 from gcctl._config.config import disabled
 from gcctl._config.fields import DURATION, parse
 from gcctl._core.protocol import Core
@@ -100,6 +101,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=holding.after_fork)
 
 
+@public
 class hold:
     """`with gcctl.hold():` around a section that no collection is to stop, in any thread.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gcctl._base.jitter import random_share
+from gcctl._base.public import public
 from gcctl._base.units import duration, size
 from gcctl._memory.cgroup import MemoryGroups
 from gcctl._memory.limits import Limit, Used, machine_bytes
@@ -64,6 +65,7 @@ GENERATIONS = (0, 1, 2)
 DID_NOT_RUN = -1
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class MemoryEvent:
     """One aggressive collection for memory pressure. Sizes are bytes."""

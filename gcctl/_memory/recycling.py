@@ -8,10 +8,12 @@ from typing import Literal
 
 from gcctl._base.callbacks import Callback, CallbackThread
 from gcctl._base.jitter import random_share
+from gcctl._base.public import public
 
 logger = logging.getLogger("gcctl")
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RecycleAdvice:
     """Why this worker should be replaced once it has finished the request in hand."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from gcctl._base.callbacks import Callback, CallbackThread
+from gcctl._base.public import public
 
 logger = logging.getLogger("gcctl")
 
@@ -19,6 +20,7 @@ SHORTEST_NS, LONGEST_NS = MINUTE_NS, 60 * MINUTE_NS
 coming, so an hour of trouble is six lines in the log."""
 
 
+@public
 class AlertCounts(NamedTuple):
     """A count for each kind of alert; `Alert.kind` says what they mean."""
 
@@ -28,6 +30,7 @@ class AlertCounts(NamedTuple):
     gc_settings_changed: int = 0
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Alert:
     """Something that whoever runs the service may want to know."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from gcctl._auto.rules import AutoStats
+from gcctl._base.public import public
 from gcctl._concurrent.coordinator import ConcurrentStats
 from gcctl._core import histogram
 from gcctl._core.records import ByReason, Event, GenerationTotals, Snapshot
@@ -23,6 +24,7 @@ SAMPLE_NS = 10**9
 MEMORY_EVENTS_KEPT = 32
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class CollectionStats:
     """Some of the collections, taken together. Durations are nanoseconds."""
@@ -52,6 +54,7 @@ class CollectionStats:
         return self.objects_collected * 1e6 / self.pause_total_ns if self.pause_total_ns else 0.0
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class MinuteStats(CollectionStats):
     """The collections of the last minute (of 55 to 60 seconds)."""
@@ -59,12 +62,14 @@ class MinuteStats(CollectionStats):
     collections_by_generation: tuple[int, int, int] = (0, 0, 0)
 
 
+@public
 class MemorySample(NamedTuple):
     time_ns: int
     """On the monotonic clock."""
     rss_bytes: int
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Stats(CollectionStats):
     """All counters at one moment, since `install()` (in a forked child, since the fork).
