@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from gcctl._base.errors import GcctlError
 from gcctl._base.extras import require
-from gcctl._lifecycle.controller import Controller, observe
+from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.install import installed
+from gcctl._lifecycle.observers import observe
 from gcctl._process.twins import core
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
 from gcctl.exporters._pauses import GENERATION, Pauses, Record

@@ -17,8 +17,9 @@ from itertools import accumulate
 from typing import Any, Final
 
 from gcctl._base.extras import require
-from gcctl._lifecycle.controller import Controller, observe
+from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.install import installed
+from gcctl._lifecycle.observers import observe
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
 from gcctl.exporters._reading import NOTHING, Reading, read, total
 from gcctl.exporters._workers import Worker, WorkerFile, worker_file

@@ -21,6 +21,7 @@ from gcctl._base.extras import require
 from gcctl._config.config import Config, disabled
 from gcctl._interpreter.preload import preload
 from gcctl._interpreter.tenure import Tenure
+from gcctl._lifecycle import install
 from gcctl._process.twins import core
 from gcctl.integrations._install import install_here, uninstall_here
 from gcctl.integrations.request_entry import begin
@@ -170,7 +171,7 @@ class _Gcctl:
             with suppress(OSError):  # wait_for_job() knows what to do about that
                 while pause is not None and not poll(pause):
                     ending = asked_to_end is not None and asked_to_end.is_set()
-                    pause = None if ending else controller._idle()
+                    pause = None if ending else install.idle()
             return wait_for_job()
 
         pool_worker.wait_for_job = wait

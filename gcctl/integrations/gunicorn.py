@@ -76,7 +76,7 @@ def post_fork(server: Any, worker: Any) -> None:
     if disabled(environment):
         worker.log.info("gcctl: disabled by GCCTL_DISABLE")
         return
-    controller = install._installed  # by the application, before the fork
+    controller = install.installed()  # by the application, before the fork
     if controller is None:
         config = Config.resolve(environ=environment)
         if "stagger" not in config.given and turn.shared:
@@ -91,7 +91,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """In a worker that has loaded its application: where do its requests end?"""
-    if install._installed is None:
+    if install.installed() is None:
         return
     classes = {ancestor.__module__ for ancestor in type(worker).__mro__}
     if classes & ONE_AT_A_TIME:
@@ -128,7 +128,7 @@ def post_request(worker: Any, req: Any, environ: Any = None, resp: Any = None) -
 
 def worker_exit(server: Any, worker: Any) -> None:
     """In a worker that ends: the report, and everything put back."""
-    controller = install._installed
+    controller = install.installed()
     if controller is None or worker.pid != os.getpid():  # gunicorn may call it in the master too
         return
     gcctl.uninstall()

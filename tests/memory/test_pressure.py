@@ -449,7 +449,7 @@ class TestThroughThePublicDoors:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         controller = gcctl.install("off", memory_limit=1)
-        monkeypatch.setattr(controller._pressure, "_act", None)
+        monkeypatch.setattr(controller._parts.pressure, "_act", None)
         assert gcctl.check_memory() is False
         assert gcctl.check_memory() is False
         assert gcctl.stats().faults == 2
@@ -466,7 +466,9 @@ class TestThroughThePublicDoors:
 
         controller = gcctl.install("off", memory_limit=1)
         monkeypatch.setattr(
-            controller._pressure, "_collect", lambda generation: signal.raise_signal(signal.SIGTERM)
+            controller._parts.pressure,
+            "_collect",
+            lambda generation: signal.raise_signal(signal.SIGTERM),
         )
         before = signal.signal(signal.SIGTERM, strike)
         try:
