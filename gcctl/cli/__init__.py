@@ -24,33 +24,35 @@ class Command(Protocol):
 
 
 COMMANDS = ("run", "demo")
-"""Each a module with a `COMMAND`. Only the one that is asked for is imported: `gcctl run` is to add
-as little as it can to what the program takes."""
+"""The names of modules that have a `COMMAND`. Only the one that is asked for is imported, because
+`gcctl run` shall add little to the time of the program."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that `argv` (the process's own arguments by default) asks for.
+    """Run the command that `argv` asks for, by default the process's own arguments. Returns the
+    exit status.
 
     With the process's own arguments, `gcctl run` becomes the program and does not return. Wrong
     arguments raise SystemExit(2), as argparse does.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    # argparse never sees the words of the program: it would take some of them for options of ours.
+    # argparse must not see the words of the program: it would take some of them as options of ours.
     ours, program = split_program(words)
     known = argparse.Namespace(program=program, becomes_program=argv is None)
     args, unknown = _parser(_commands(ours)).parse_known_args(ours, known)
-    if unknown:  # argparse would complain of them with the usage of all of gcctl
+    if unknown:  # argparse's own error would show the usage of all of gcctl
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command: Command = args.command
     try:
         return command.run(args)
-    except BrokenPipeError:  # the reader of our output has gone: gcctl demo | head -1
+    except BrokenPipeError:  # nobody reads our output any more: gcctl demo | head -1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 class _Version(argparse.Action):
-    """As argparse's own, but looks only when asked: that takes as long as all else here."""
+    """As argparse's own action. It finds the version only when asked, because that takes as long as
+    everything else here."""
 
     def __call__(self, parser: argparse.ArgumentParser, *unused: object) -> NoReturn:
         import importlib.metadata
@@ -60,7 +62,7 @@ class _Version(argparse.Action):
 
 
 def _commands(words: Sequence[str]) -> list[Command]:
-    """The one that the words ask for, or all."""
+    """The command that the words ask for, or all commands."""
     names = words[:1] if words and words[0] in COMMANDS else COMMANDS
     return [importlib.import_module(f"gcctl.cli.{name}").COMMAND for name in names]
 

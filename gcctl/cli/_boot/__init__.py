@@ -1,7 +1,7 @@
-"""What turns a starting python into one under the controller: see `gcctl.cli.run`."""
+"""Installs gcctl in a python that is starting, before the program runs: see `gcctl.cli.run`."""
 
 ORDER_VARIABLE = "_GCCTL_RUN"
-"""The environment variable that carries, as JSON, what is to be done.
+"""The environment variable with the order: what to install and to report, as JSON.
 
-Its name is none of the `GCCTL_...` ones, which are configuration.
+It does not begin with `GCCTL_`, because those variables are the configuration.
 """
