@@ -13,22 +13,34 @@ PYTEST_DONT_REWRITE
 # A distribution with a plugin for pytest has its packages rewritten, and pytest warns where one was
 # imported before it came, as by `gcctl run -m pytest`. So the word in the docstring.
 
-from gcctl._auto.rules import AutoStats, Decision
-from gcctl._base.errors import ConfigError, GcctlError
-from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
-from gcctl._concurrent.coordinator import ConcurrentStats, collect_concurrently, cycle_profile
-from gcctl._concurrent.cycle_profile import CyclePath, CycleProfile, CycleType
-from gcctl._config.config import Config
-from gcctl._core.records import ByReason, Event
-from gcctl._lifecycle.batch import batch, batched_gc
-from gcctl._lifecycle.controller import Controller
-from gcctl._lifecycle.hold import hold
-from gcctl._lifecycle.install import check_memory, install, report, should_recycle, stats, uninstall
-from gcctl._memory.pressure import MemoryEvent
-from gcctl._memory.recycling import RecycleAdvice
-from gcctl._monitor.alerts import Alert, AlertCounts
-from gcctl._monitor.statistics import CollectionStats, MemorySample, MinuteStats, Stats
-from gcctl._process.boundary import request, run_request, tick
+# A name is imported when it is first used: whoever only imports gcctl, or its command line, does
+# not wait for the rest. A test compares the three lists below.
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing's own takes its time to import
+    from gcctl._auto.rules import AutoStats, Decision
+    from gcctl._base.errors import ConfigError, GcctlError
+    from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
+    from gcctl._concurrent.coordinator import ConcurrentStats, collect_concurrently, cycle_profile
+    from gcctl._concurrent.cycle_profile import CyclePath, CycleProfile, CycleType
+    from gcctl._config.config import Config
+    from gcctl._core.records import ByReason, Event
+    from gcctl._lifecycle.batch import batch, batched_gc
+    from gcctl._lifecycle.controller import Controller
+    from gcctl._lifecycle.hold import hold
+    from gcctl._lifecycle.install import (
+        check_memory,
+        install,
+        report,
+        should_recycle,
+        stats,
+        uninstall,
+    )
+    from gcctl._memory.memory_event import MemoryEvent
+    from gcctl._memory.recycling import RecycleAdvice
+    from gcctl._monitor.alerts import Alert, AlertCounts
+    from gcctl._monitor.statistics import CollectionStats, MemorySample, MinuteStats, Stats
+    from gcctl._process.boundary import request, run_request, tick
 
 __all__ = [
     "Alert",
@@ -68,3 +80,39 @@ __all__ = [
     "tick",
     "uninstall",
 ]
+
+_MODULES = {
+    "_auto.rules": ("AutoStats", "Decision"),
+    "_base.errors": ("ConfigError", "GcctlError"),
+    "_concurrent.collection": ("ConcurrentCollection", "ConcurrentRun"),
+    "_concurrent.coordinator": ("ConcurrentStats", "collect_concurrently", "cycle_profile"),
+    "_concurrent.cycle_profile": ("CyclePath", "CycleProfile", "CycleType"),
+    "_config.config": ("Config",),
+    "_core.records": ("ByReason", "Event"),
+    "_lifecycle.batch": ("batch", "batched_gc"),
+    "_lifecycle.controller": ("Controller",),
+    "_lifecycle.hold": ("hold",),
+    "_lifecycle.install": (
+        *("check_memory", "install", "report", "should_recycle", "stats", "uninstall"),
+    ),
+    "_memory.memory_event": ("MemoryEvent",),
+    "_memory.recycling": ("RecycleAdvice",),
+    "_monitor.alerts": ("Alert", "AlertCounts"),
+    "_monitor.statistics": ("CollectionStats", "MemorySample", "MinuteStats", "Stats"),
+    "_process.boundary": ("request", "run_request", "tick"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MODULES.items():
+        if name in names:
+            from importlib import import_module
+
+            value: object = getattr(import_module(f"gcctl.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'gcctl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -225,6 +224,9 @@ def _may_be_patient(config: Config) -> bool:
 def _has_threads() -> bool:
     """Has the program made any? The deputy is none of them, but up to CPython 3.12 a line that it
     has logged leaves a dummy in its place."""
+    threading = sys.modules.get("threading")
+    if threading is None:  # then none was made by it
+        return False
     main = threading.main_thread()
     return any(
         thread is not main and not isinstance(thread, threading._DummyThread)

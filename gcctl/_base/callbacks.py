@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import logging
 import os
 import time
 from collections import deque
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-logger = logging.getLogger("gcctl")
+from gcctl._base import log
 
 Message = TypeVar("Message")
 Callback = Callable[[Message], object]
@@ -72,7 +71,7 @@ class CallbackThread(Generic[Message]):
                 break
             time.sleep(0.001)
         if self._waiting or self.dropped:
-            logger.warning(
+            log.warning(
                 "callbacks for %s: %d not delivered yet, %d dropped while one of them blocked",
                 self._what,
                 len(self._waiting),
@@ -121,4 +120,4 @@ class CallbackThread(Generic[Message]):
             registered.callback(message)
         except BaseException:  # the thread is ours: nothing may end it
             with suppress(BaseException):
-                logger.exception("a callback for %s failed", self._what)
+                log.exception("a callback for %s failed", self._what)

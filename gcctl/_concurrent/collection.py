@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import time
+from _thread import get_ident
 from contextlib import suppress
 from functools import partial
-from threading import get_ident
 from typing import Any, NamedTuple, Protocol
 
 from gcctl._base.public import public
@@ -353,6 +352,8 @@ def _full_collections() -> int:
 def _ended(status: int) -> str:
     """A wait status in words."""
     if os.WIFSIGNALED(status):
+        import signal
+
         number = os.WTERMSIG(status)
         with suppress(ValueError):
             return f"was ended by {signal.Signals(number).name}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from gcctl._base import log
 from gcctl._base.public import public
 from gcctl._concurrent.collection import (
     BUSY,
@@ -26,11 +26,9 @@ from gcctl._concurrent.staggering import turn
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
 from gcctl._interpreter.collector import COLLECTOR
-from gcctl._memory.limits import rss_bytes
 from gcctl._memory.protocol import Memory
+from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
-
-logger = logging.getLogger("gcctl")
 
 FULL = 2
 
@@ -278,7 +276,7 @@ class Coordinator:
         if why not in self._said:
             self._said.add(why)
             with suppress(Exception):  # a broken logging setup must not break anything
-                logger.warning("a full collection stopped the world: %s", why)
+                log.warning("a full collection stopped the world: %s", why)
 
 
 def _missing(core: Core) -> str:

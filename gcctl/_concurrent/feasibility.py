@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from gcctl._concurrent.collection import ConcurrentCollection
-from gcctl._memory.cgroup import MemoryGroups
-from gcctl._memory.limits import available_bytes
+
+if TYPE_CHECKING:
+    from gcctl._memory.cgroup import MemoryGroups
 
 SMALLEST_OBJECT = 48
 """Bytes of the smallest object that can be in a cycle, with its header."""
@@ -67,6 +69,10 @@ class Feasibility:
         stop_ns = self._stop_ns or self._tracked * FASTEST_NS_PER_OBJECT
         if stop_ns and start_ns > max(stop_ns, SHORT_START_NS):
             return "making the child would take longer than to stop the world"
+        # Only now: a process may never have a full collection.
+        from gcctl._memory.cgroup import MemoryGroups
+        from gcctl._memory.limits import available_bytes
+
         if self._groups is None:
             self._groups = MemoryGroups()
         self._groups.refresh()

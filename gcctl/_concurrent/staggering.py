@@ -10,21 +10,19 @@ ahead without.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from gcctl._base import log
 from gcctl._base.errors import GcctlError
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-
-logger = logging.getLogger("gcctl")
 
 HAS_LOCKS = fcntl is not None
 
@@ -212,7 +210,7 @@ class Turn:
             if not self._broken:
                 self._broken = True
                 with suppress(Exception):  # a broken logging setup must not break anything
-                    logger.warning("full collections are no longer staggered: %s", error)
+                    log.warning("full collections are no longer staggered: %s", error)
             return True
         if waited_ns < MOST_WAIT_NS:
             return False

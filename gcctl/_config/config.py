@@ -6,19 +6,17 @@ Each source (arguments, a mapping, TOML, the environment) becomes a layer: a dic
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from gcctl._base import log
 from gcctl._base.errors import ConfigError
 from gcctl._base.public import public
+from gcctl._base.record import fill, record
 from gcctl._config.fields import FLAG, KINDS, MAX_TEXT, NS_PER_S, parse, parse_layer, shown
 from gcctl._config.presets import DEFAULT_POLICY, PRESETS, Values
-
-_log = logging.getLogger("gcctl")
 
 PREFIX: Final = "GCCTL_"
 RESERVED_VARIABLES: Final = frozenset(
@@ -42,7 +40,7 @@ def _environment_layer(environ: Mapping[str, str]) -> dict[str, Any]:
     unknown = ours.keys() - variables.keys() - RESERVED_VARIABLES
     if unknown:
         # Not an error: Kubernetes gives every pod GCCTL_SERVICE_HOST beside a service named gcctl.
-        _log.warning(
+        log.warning(
             "ignored environment variables that are no gcctl settings: %s",
             ", ".join(name + _nearest(name, variables) for name in sorted(unknown)),
         )
@@ -87,7 +85,7 @@ def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
 
 
 @public
-@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+@record(init=False, hidden=["given"])
 class Config(Values):
     """A complete, checked configuration: keyword arguments over the preset of `policy`.
 
@@ -97,7 +95,7 @@ class Config(Values):
     ConfigError for an unknown field and for a value that is not accepted.
     """
 
-    given: frozenset[str] = field(init=False, compare=False, repr=False)
+    given: frozenset[str]
     """Names of the fields that were given. The preset has filled in the others."""
 
     def __init__(self, /, **values: Any) -> None:
@@ -105,9 +103,8 @@ class Config(Values):
         # would refuse max_pause="10ms". Also, a name that is not given needs no sentinel here.
         layer = parse_layer(values)
         preset = PRESETS[layer.get("policy", DEFAULT_POLICY)]
-        for name in KINDS:
-            object.__setattr__(self, name, layer.get(name, getattr(preset, name)))
-        object.__setattr__(self, "given", frozenset(layer))
+        fill(self, {name: layer.get(name, getattr(preset, name)) for name in KINDS})
+        fill(self, {"given": frozenset(layer)})
 
     @property
     def max_pause_ns(self) -> int:

@@ -10,14 +10,15 @@ comes. Three of the presets keep its numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+from gcctl._base.record import field_names, record
 
 MIB: Final = 2**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Values:
     """One normalised value for every configuration field."""
 
@@ -95,7 +96,7 @@ class Values:
     """Whether gcctl raises alerts, and records collections of others (automatic, explicit)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Preset(Values):
     """A named, complete set of values."""
 
@@ -134,9 +135,14 @@ _PRODUCTION = Preset(
     monitoring=True,
 )
 
+
+def _like_production(**changes: Any) -> Preset:
+    values = {name: getattr(_PRODUCTION, name) for name in field_names(Preset)}
+    return Preset(**{**values, **changes})
+
+
 # The source document's "conservative" variant: 1/20/200 requests, 2048 MB, 5 ms.
-_CONSERVATIVE = replace(
-    _PRODUCTION,
+_CONSERVATIVE = _like_production(
     policy="conservative",
     summary=(
         "As production with half as many old collections, twice the memory, half the pause alert; "
@@ -150,8 +156,7 @@ _CONSERVATIVE = replace(
 
 # The source document's per-request collection. Like the document it sets thresholds, which have no
 # effect while automatic GC is off. They count if somebody switches it on again.
-_INSTAGRAM = replace(
-    _PRODUCTION,
+_INSTAGRAM = _like_production(
     policy="instagram",
     summary=(
         "The per-request schedule of the source document, and the memory limit; "
@@ -165,8 +170,7 @@ _INSTAGRAM = replace(
 
 # Measures only. It has no memory limit, because a limit means collections. If the user gives one,
 # it is obeyed.
-_OFF = replace(
-    _PRODUCTION,
+_OFF = _like_production(
     policy="off",
     summary="Never collects by itself and leaves automatic GC as found; only measures.",
     gen0_every=None,
@@ -180,8 +184,7 @@ _OFF = replace(
 
 # Decides by itself what is collected when (`gcctl._auto`). Automatic GC stays on as a safety net
 # for requests that allocate without end, with thresholds that follow from `max_pause`.
-_AUTO = replace(
-    _PRODUCTION,
+_AUTO = _like_production(
     policy="auto",
     summary=(
         "Collects after requests, by measured pauses and memory, steered by gc_budget "

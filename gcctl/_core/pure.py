@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import gc
 import time
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any, Literal
 
 from gcctl._base.faults import log_fault

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
@@ -77,9 +76,9 @@ def wrapper_for(func: Any) -> Wrapper:
         func = func.func
     # A staticmethod and a callable object are what is behind them.
     for body in (func, getattr(func, "__func__", None), getattr(func, "__call__", None)):  # noqa: B004
-        for is_of_kind, wrapper in KINDS:
-            if is_of_kind(body):
-                return wrapper
+        wrapper = _wrapper_of(body)
+        if wrapper is not None:
+            return wrapper
     return _plain
 
 
@@ -131,14 +130,13 @@ def _async_generator(context: RequestContext, func: Callable[..., Any]) -> Calla
     return request
 
 
-def _is_awaited(func: Any) -> bool:
+def _wrapper_of(body: Any) -> Wrapper | None:
+    import inspect  # for decorators: it takes longer to import than all of gcctl
+
     # A generator function may have been made awaitable by types.coroutine.
-    flags = getattr(getattr(func, "__code__", None), "co_flags", 0)
-    return inspect.iscoroutinefunction(func) or bool(flags & inspect.CO_ITERABLE_COROUTINE)
-
-
-KINDS: tuple[tuple[Callable[[Any], bool], Wrapper], ...] = (
-    (_is_awaited, _coroutine),
-    (inspect.isasyncgenfunction, _async_generator),
-    (inspect.isgeneratorfunction, _generator),
-)
+    flags = getattr(getattr(body, "__code__", None), "co_flags", 0)
+    if inspect.iscoroutinefunction(body) or flags & inspect.CO_ITERABLE_COROUTINE:
+        return _coroutine
+    if inspect.isasyncgenfunction(body):
+        return _async_generator
+    return _generator if inspect.isgeneratorfunction(body) else None

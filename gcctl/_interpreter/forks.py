@@ -8,16 +8,14 @@ get in between.
 
 from __future__ import annotations
 
-import logging
 import time
+from _thread import get_ident
 from collections.abc import Callable
 from contextlib import suppress
-from threading import get_ident
 
+from gcctl._base import log
 from gcctl._core.protocol import Core
 from gcctl._interpreter.automatic_gc import automatic_gc
-
-logger = logging.getLogger("gcctl")
 
 WAIT_SECONDS = 5.0
 """How long a fork waits for another thread's collection to end. It is longer than any collection
@@ -44,7 +42,7 @@ class ForkGuard:
         while self._core.busy_elsewhere():
             if time.monotonic() > deadline:
                 with suppress(Exception):
-                    logger.warning("forking while a thread collects: the child's GC will not work")
+                    log.warning("forking while a thread collects: the child's GC will not work")
                 return
             time.sleep(0.0005)
 

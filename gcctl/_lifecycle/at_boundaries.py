@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import ExitStack
 
+from gcctl._base import log
 from gcctl._concurrent.collection import NEVER_BEGAN
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
@@ -14,10 +14,8 @@ from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.observers import tell_observers
 from gcctl._lifecycle.parts import Parts
 from gcctl._lifecycle.sampling import Sampler
-from gcctl._memory.pressure import MemoryEvent
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._monitor.statistics import Stats, long_pause_message
-
-logger = logging.getLogger("gcctl")
 
 FULL = 2
 SCHEDULED = REASONS.index("scheduled")
@@ -93,7 +91,7 @@ class AtBoundaries:
 
     def note_memory_event(self, event: MemoryEvent) -> None:
         self._parts.monitor.memory_event(event)
-        logger.info("collected for memory pressure: %s", event)
+        log.info("collected for memory pressure: %s", event)
 
     def note_memory_exhausted(self, event: MemoryEvent) -> None:
         self._parts.recycling.advise("memory_limit", f"collecting does not help: {event}")
@@ -101,6 +99,7 @@ class AtBoundaries:
 
 def log_line(text: str, stats: Stats) -> None:
     """The statistics in one line of the log; `text` has a %s for them."""
-    from gcctl._monitor.report import line  # as Controller.report()
+    if log.informs():
+        from gcctl._monitor.report import line  # as Controller.report()
 
-    logger.info(text, line(stats))
+        log.info(text, line(stats))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
-import logging
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
+from gcctl._base import log
 from gcctl._base.errors import GcctlError
 from gcctl._config.config import Config, disabled
 from gcctl._interpreter.forks import ForkGuard
@@ -22,8 +22,6 @@ from gcctl._lifecycle.installation import Installation
 from gcctl._monitor.statistics import Stats
 from gcctl._process import twins
 
-logger = logging.getLogger("gcctl")
-
 EXIT_WAIT_SECONDS = 5.0
 """How long the exit of the process waits for another thread's install() or uninstall()."""
 
@@ -31,7 +29,7 @@ EXIT_WAIT_SECONDS = 5.0
 # One per process, because the interpreter has one collector and one set of settings. Written only
 # with _lock held. Read without it, as one reference.
 _installation: Installation | None = None
-_lock = threading.RLock()
+_lock = _thread.RLock()
 # The thread that is inside install() or uninstall(), or 0. A signal handler or a finalizer of the
 # same thread, called in the middle of these, gets past the lock and finds it set. Nobody else does.
 _changing = 0
@@ -58,7 +56,7 @@ def install(
     disabled, and returns a controller that is not installed.
     """
     if disabled():
-        logger.warning("disabled by GCCTL_DISABLE: nothing is installed")
+        log.warning("disabled by GCCTL_DISABLE: nothing is installed")
         return _installation_of(Config(policy="off"), "nowhere").controller
     return install_config(Config.resolve(policy, config, overrides), _caller())
 
@@ -66,7 +64,7 @@ def install(
 def install_config(config: Config, installed_at: str) -> Controller:
     """As `install()`, with a configuration that is complete already."""
     global _installation, _changing, _cancelled
-    me = threading.get_ident()
+    me = _thread.get_ident()
     with _lock:
         if _changing:  # one step with the assignment: no signal handler runs in between
             raise GcctlError(
@@ -91,7 +89,7 @@ def install_config(config: Config, installed_at: str) -> Controller:
             _changing = 0
     with suppress(Exception):  # a broken logging setup must not look like a failure
         core = f"{twins.core.implementation} core ({twins.reason})"
-        logger.info("installed: policy %s, %s", config.policy, core)
+        log.info("installed: policy %s, %s", config.policy, core)
     return installation.controller
 
 
@@ -139,7 +137,7 @@ def uninstall() -> None:
     nothing is installed. Raises GcctlError when a setting cannot be restored.
     """
     global _changing, _cancelled
-    me = threading.get_ident()
+    me = _thread.get_ident()
     with _lock:
         if _changing:  # with the assignment below one step
             _cancelled = True  # install() then gives up; another uninstall() goes on
@@ -289,8 +287,8 @@ def _before_fork() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock, _changing
-    if _changing != threading.get_ident():  # a thread that is not in the child
-        _lock = threading.RLock()
+    if _changing != _thread.get_ident():  # a thread that is not in the child
+        _lock = _thread.RLock()
         _changing = 0
     _fork_guard.after_in_child()
     if _installation is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._auto.rules import YOUNG_AFTER
+from gcctl._base import log
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import InTurn, turn
 from gcctl._config.config import Config
@@ -22,13 +22,8 @@ from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.observers import tell_observers
 from gcctl._lifecycle.parts import Parts
 from gcctl._lifecycle.sampling import Sampler
-from gcctl._memory.cgroup import MemoryGroups
-from gcctl._memory.limits import limit_for
-from gcctl._memory.pressure import Listener, Pressure
 from gcctl._memory.protocol import Memory
 from gcctl._process import twins
-
-logger = logging.getLogger("gcctl")
 
 FULL = 2
 REQUESTED = REASONS.index("requested")
@@ -68,7 +63,7 @@ class Installation:
         self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
         orders = self._orders()
         if (orders.every[0], orders.every[1]) != (config.gen0_every or 0, config.gen1_every or 0):
-            logger.warning(
+            log.warning(
                 "on a %s build every collection is full: young ones are left out", COLLECTOR
             )
         parts.core.start(orders, self._at_boundaries.notify)
@@ -92,6 +87,11 @@ class Installation:
                 parts.auto.start()
 
     def _start_pressure(self, limit: int | str) -> None:
+        # Not imported at the top: most programs have no limit.
+        from gcctl._memory.cgroup import MemoryGroups
+        from gcctl._memory.limits import limit_for
+        from gcctl._memory.pressure import Listener, Pressure
+
         parts, at_boundaries = self._parts, self._at_boundaries
         groups = MemoryGroups()
         parts.pressure = Pressure(
@@ -110,7 +110,7 @@ class Installation:
         )
         with suppress(Exception):  # a broken logging setup is no reason not to install
             for warning in parts.pressure.doubts():
-                logger.warning("%s", warning)
+                log.warning("%s", warning)
 
     def _orders(self) -> Orders:
         """What the core is to do by itself at boundaries, and what it is to tell of."""
@@ -200,8 +200,8 @@ class Installation:
             last_first.callback(parts.recycling.finish, DELIVERY_SECONDS)
             last_first.callback(parts.monitor.alerts.finish, DELIVERY_SECONDS)
             for found in self._notes:
-                logger.warning("%s", found)
-            if parts.final is not None and logger.isEnabledFor(logging.INFO):
+                log.warning("%s", found)
+            if parts.final is not None and log.informs():
                 log_line("uninstalled: %s", parts.final)
 
     def idle(self) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._base.faults import log_fault
 from gcctl._concurrent.staggering import InTurn
@@ -9,12 +11,14 @@ from gcctl._config.config import Config
 from gcctl._core.protocol import Core
 from gcctl._core.records import Event
 from gcctl._interpreter.settings import Watch
-from gcctl._memory.limits import rss_bytes
-from gcctl._memory.pressure import Pressure
 from gcctl._memory.protocol import Memory
 from gcctl._memory.recycling import Recycling
+from gcctl._memory.resident import rss_bytes
 from gcctl._monitor.alerts import AlertKind
 from gcctl._monitor.statistics import Monitor, Stats
+
+if TYPE_CHECKING:
+    from gcctl._memory.pressure import Pressure
 
 
 class Parts:

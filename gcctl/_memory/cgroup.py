@@ -8,14 +8,13 @@ Where none limits, physical memory does.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
-logger = logging.getLogger("gcctl")
+from gcctl._base import log
 
 T = TypeVar("T")
 
@@ -172,7 +171,7 @@ class MemoryGroups:
             if path not in self._warned:
                 self._warned.add(path)
                 with suppress(Exception):
-                    logger.warning("memory limits are read without %s: %s", path, error)
+                    log.warning("memory limits are read without %s: %s", path, error)
             return None
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from gcctl._base.units import size
 from gcctl._memory.cgroup import SHORTAGES, MemoryGroups, machine_memory
-from gcctl._memory.protocol import MAX_TRIPS, Memory, Trip
+from gcctl._memory.protocol import MAX_TRIPS, Trip
 
 
 class Used(NamedTuple):
@@ -101,20 +101,6 @@ def limit_for(limit: int | str, groups: MemoryGroups, rss: Callable[[], int]) ->
     if isinstance(limit, str):
         return SharedLimit(float(limit.removesuffix("%")) / 100, groups)
     return OwnLimit(limit, rss)
-
-
-def rss_bytes(memory: Memory) -> int:
-    """Resident set size in bytes; 0 where the system does not tell."""
-    used = memory.rss()
-    if used >= 0:
-        return used
-    import psutil  # only where it is needed: importing it takes longer than all of gcctl
-
-    try:
-        # A new object each time: a Process made before a fork speaks of the parent.
-        return int(psutil.Process().memory_info().rss)
-    except (psutil.Error, OSError):
-        return 0
 
 
 def _machine() -> tuple[int, int] | None:

@@ -8,20 +8,17 @@ leaves it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from gcctl._base import log
 from gcctl._base.jitter import random_share
-from gcctl._base.public import public
-from gcctl._base.units import duration, size
+from gcctl._base.units import size
 from gcctl._memory.cgroup import MemoryGroups
 from gcctl._memory.limits import Limit, Used, machine_bytes
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.protocol import Memory
-
-logger = logging.getLogger("gcctl")
 
 LEAVE_AT = 0.9
 """Part of the limit below which high-memory mode is left: hysteresis, so that memory that hovers
@@ -63,36 +60,6 @@ LEAST_SHARE = 1e-6
 
 GENERATIONS = (0, 1, 2)
 DID_NOT_RUN = -1
-
-
-@public
-@dataclass(frozen=True, slots=True)
-class MemoryEvent:
-    """One aggressive collection for memory pressure. Sizes are bytes."""
-
-    time_ns: int
-    """When it began, on the monotonic clock."""
-    limited: str
-    """What is limited: "RSS", or the name of a control group, or "physical memory"."""
-    limit_bytes: int
-    used_before_bytes: int
-    used_after_bytes: int
-    rss_before_bytes: int
-    rss_after_bytes: int
-    collected_by_generation: tuple[int, int, int]
-    """Unreachable objects found in each generation, collected one after the other."""
-    took_ns: int
-    """With giving memory back to the system."""
-
-    def __str__(self) -> str:
-        young, middle, old = self.collected_by_generation
-        return (
-            f"{self.limited} {size(self.used_before_bytes)}, over the limit of "
-            f"{size(self.limit_bytes)}: collected {young:,}, {middle:,} and {old:,} objects of "
-            f"generations 0, 1 and 2 in {duration(self.took_ns)}; now "
-            f"{size(self.used_after_bytes)}, RSS {size(self.rss_before_bytes)} before and "
-            f"{size(self.rss_after_bytes)} after"
-        )
 
 
 class Listener(NamedTuple):
@@ -336,4 +303,4 @@ _said: set[str] = set()
 def _say_once(message: str) -> None:
     if message not in _said:
         _said.add(message)
-        logger.warning("%s", message)
+        log.warning("%s", message)

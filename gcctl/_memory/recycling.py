@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from typing import Literal
 
+from gcctl._base import log
 from gcctl._base.callbacks import Callback, CallbackThread
 from gcctl._base.jitter import random_share
 from gcctl._base.public import public
-
-logger = logging.getLogger("gcctl")
+from gcctl._base.record import record
 
 
 @public
-@dataclass(frozen=True, slots=True)
+@record()
 class RecycleAdvice:
     """Why this worker should be replaced once it has finished the request in hand."""
 
@@ -55,7 +53,7 @@ class Recycling:
             return
         self.advice = advice
         self._delivery.send(advice)
-        logger.warning("this worker should be recycled: %s", message)
+        log.warning("this worker should be recycled: %s", message)
 
     def resume(self) -> None:
         self._delivery.resume()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from gcctl._base import log
 from gcctl._base.callbacks import Callback, CallbackThread
 from gcctl._base.public import public
-
-logger = logging.getLogger("gcctl")
+from gcctl._base.record import record
 
 AlertKind = Literal["long_gc_pause", "high_memory", "gc_frequency", "gc_settings_changed"]
 
@@ -31,7 +29,7 @@ class AlertCounts(NamedTuple):
 
 
 @public
-@dataclass(frozen=True, slots=True)
+@record()
 class Alert:
     """Something that whoever runs the service may want to know: see `Controller.on_alert`."""
 
@@ -108,7 +106,7 @@ class Alerts:
         alert = Alert(kind, time_ns, message, suppressed)
         self._kept = (*self._kept, alert)[-KEPT:]
         self._callbacks.send(alert)
-        logger.warning("%s", message)
+        log.warning("%s", message)
 
     def resume(self) -> None:
         self._callbacks.resume()

@@ -9,7 +9,6 @@ import os
 import platform
 import re
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,12 +40,9 @@ def plain(value: Any) -> Any:
 
     It goes through all fields, so that a new one cannot be forgotten.
     """
-    if isinstance(value, CollectionStats):
-        return _fields(value) | _derived(value)
-    if is_dataclass(value):
-        return _fields(value)
-    if hasattr(value, "_asdict"):  # a NamedTuple
-        value = value._asdict()
+    derived = _derived(value) if isinstance(value, CollectionStats) else {}
+    if hasattr(value, "_asdict"):  # a record, or a NamedTuple
+        value = value._asdict() | derived
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, frozenset):
@@ -56,10 +52,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    return {field.name: plain(getattr(record, field.name)) for field in fields(record)}
 
 
 def _derived(stats: CollectionStats) -> dict[str, Any]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gcctl._auto.rules import AutoStats
 from gcctl._base.public import public
+from gcctl._base.record import field_names, record
 from gcctl._concurrent.coordinator import ConcurrentStats
 from gcctl._core import histogram
 from gcctl._core.records import ByReason, Event, GenerationTotals, Snapshot
-from gcctl._memory.limits import Used
-from gcctl._memory.pressure import MemoryEvent
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor.alerts import Alert, AlertCounts, Alerts
+
+if TYPE_CHECKING:
+    from gcctl._memory.limits import Used
 
 SAMPLES_KEPT = 120
 SAMPLE_NS = 10**9
@@ -25,7 +27,7 @@ MEMORY_EVENTS_KEPT = 32
 
 
 @public
-@dataclass(frozen=True, slots=True)
+@record()
 class CollectionStats:
     """Figures of several collections together, such as those of one generation.
 
@@ -59,7 +61,7 @@ class CollectionStats:
 
 
 @public
-@dataclass(frozen=True, slots=True)
+@record()
 class MinuteStats(CollectionStats):
     """The collections of the last minute; more exactly, of the last 55 to 60 seconds."""
 
@@ -74,7 +76,7 @@ class MemorySample(NamedTuple):
 
 
 @public
-@dataclass(frozen=True, slots=True)
+@record()
 class Stats(CollectionStats):
     """All counters at one moment, since `install()`, or in a forked child since the fork.
 
@@ -104,12 +106,12 @@ class Stats(CollectionStats):
         CollectionStats(),
     )
     """The collections of each generation."""
-    collections_by_reason: ByReason = ByReason()  # noqa: RUF009 (immutable)
+    collections_by_reason: ByReason = ByReason()
     """Why they ran: scheduled, emergency, pressure, requested (by a call of gcctl), external
     (automatic GC, or somebody else's `gc.collect()`; with `monitoring`, or under `auto`)."""
     auto: AutoStats | None = None
     """What the policy `auto` knows and has done last; None under another policy."""
-    concurrent: ConcurrentStats = ConcurrentStats()  # noqa: RUF009 (immutable)
+    concurrent: ConcurrentStats = ConcurrentStats()
     """Concurrent full collections, with CPU time and memory of their children."""
     last_minute: MinuteStats = MinuteStats()
     rss_bytes: int = 0
@@ -135,7 +137,7 @@ class Stats(CollectionStats):
     """The last aggressive collections, oldest first; at most 32."""
     alerts: tuple[Alert, ...] = ()
     """The last alerts, oldest first; at most 32."""
-    alert_counts: AlertCounts = AlertCounts()  # noqa: RUF009 (immutable)
+    alert_counts: AlertCounts = AlertCounts()
     """All alerts, also those that were suppressed because they came too often."""
     recycle_advice: RecycleAdvice | None = None
 
@@ -177,7 +179,7 @@ def collection_counters(generations: tuple[GenerationTotals, ...]) -> dict[str, 
 def core_counters(snapshot: Snapshot) -> dict[str, Any]:
     """The fields of Stats that a core keeps."""
     minute = snapshot.last_minute
-    own = {f.name for f in fields(Stats)}
+    own = {*field_names(Stats)}
     return {
         **{name: value for name, value in snapshot._asdict().items() if name in own},
         **collection_counters(snapshot.generations),

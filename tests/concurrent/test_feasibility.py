@@ -34,7 +34,7 @@ SPOILED = Ended("void: another full collection came in between", False)
 
 @pytest.fixture(autouse=True)
 def much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gcctl._concurrent.feasibility.available_bytes", lambda groups: 2**50)
+    monkeypatch.setattr("gcctl._memory.limits.available_bytes", lambda groups: 2**50)
 
 
 def prospects(*ended: Ended, now_ns: int = 0) -> Feasibility:
@@ -90,7 +90,7 @@ def test_failures_in_a_row_are_followed_by_stops_for_a_while() -> None:
 
 
 def test_memory_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gcctl._concurrent.feasibility.available_bytes", lambda groups: GIB // 10)
+    monkeypatch.setattr("gcctl._memory.limits.available_bytes", lambda groups: GIB // 10)
     assert Feasibility().doubt(GIB, 0) == "too little memory is free"
     assert Feasibility().doubt(GIB // 100, 0) == ""
 

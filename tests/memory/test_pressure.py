@@ -27,13 +27,13 @@ from real_cgroup import RealCgroup, real_cgroup
 import gcctl
 from gcctl._memory.cgroup import MemoryGroups
 from gcctl._memory.limits import OwnLimit
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.pressure import (
     ALERT_AT,
     FRUITLESS,
     LEAVE_AT,
     PATIENCE,
     Listener,
-    MemoryEvent,
     Pressure,
 )
 from gcctl._memory.protocol import Trip

@@ -1,0 +1,41 @@
+"""The log, `logging.getLogger("gcctl")`.
+
+The module `logging` takes as long to import as all of gcctl. Where nobody has imported it, nobody
+has set up a handler: a line below a warning would go nowhere, so it is not made.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import logging
+
+
+def logger() -> logging.Logger:
+    """gcctl's logger."""
+    import logging
+
+    return logging.getLogger("gcctl")
+
+
+def informs() -> bool:
+    """Whether anybody sees a line of level INFO."""
+    logging = sys.modules.get("logging")
+    # Another thread may be in the middle of importing it.
+    return hasattr(logging, "getLogger") and logger().isEnabledFor(logging.INFO)  # type: ignore[union-attr]
+
+
+def info(text: str, *args: Any) -> None:
+    if informs():
+        logger().info(text, *args, stacklevel=2)
+
+
+def warning(text: str, *args: Any) -> None:
+    logger().warning(text, *args, stacklevel=2)
+
+
+def exception(text: str, *args: Any) -> None:
+    """With the traceback of the exception that is being handled."""
+    logger().exception(text, *args, stacklevel=2)

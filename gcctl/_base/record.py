@@ -1,0 +1,132 @@
+"""Immutable records with defaults, as `@dataclass(frozen=True, slots=True)` makes them.
+
+The module `dataclasses` imports `inspect`. The two take longer to import than all of gcctl. So a
+record becomes a dataclass only when somebody asks: `dataclasses.fields`, `asdict`, `replace` and
+`is_dataclass` work on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+
+class _DataclassFields:
+    """What `dataclasses` looks for in a class, made when it does."""
+
+    def __get__(self, instance: object, owner: type[_Record]) -> dict[str, Any]:
+        import dataclasses
+
+        def field(name: str) -> Any:
+            if name in owner._hidden:
+                return dataclasses.field(init=False, repr=False, compare=False)
+            if name in owner._defaults:
+                return dataclasses.field(default=owner._defaults[name])
+            return dataclasses.field()
+
+        fields = [(name, kind, field(name)) for name, kind in owner._types.items()]
+        made = dataclasses.make_dataclass(owner.__name__, fields, frozen=True, kw_only=True)
+        found: dict[str, Any] = made.__dataclass_fields__  # type: ignore[attr-defined]
+        return found
+
+
+class _Record:
+    """What all records have."""
+
+    __slots__ = ()
+
+    _types: ClassVar[dict[str, Any]] = {}
+    """Each field, and its annotation."""
+    _defaults: ClassVar[dict[str, Any]] = {}
+    _hidden: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        names = [name for name in self._types if name not in self._hidden]
+        values = {**self._defaults, **dict(zip(names, args, strict=False)), **kwargs}
+        missing = [name for name in names if name not in values]
+        unknown = [name for name in values if name not in names]
+        twice = [name for name in names[: len(args)] if name in kwargs]
+        if missing or unknown or twice or len(args) > len(names):
+            raise TypeError(
+                f"{type(self).__name__} takes {', '.join(names)}, each at most once; "
+                f"missing {missing}, unknown {unknown}, twice {twice}, {len(args)} by position"
+            )
+        fill(self, values)
+
+    def _asdict(self) -> dict[str, Any]:
+        """The fields by name, as a NamedTuple gives them."""
+        return {name: getattr(self, name) for name in self._types}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is type(self):
+            return _compared(self) == _compared(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(_compared(self).values()))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in _compared(self).items())
+        return f"{type(self).__qualname__}({fields})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._asdict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        fill(self, state)
+
+
+def _compared(self: _Record) -> dict[str, Any]:
+    return {name: getattr(self, name) for name in self._types if name not in self._hidden}
+
+
+def field_names(record: type) -> tuple[str, ...]:
+    names: tuple[str, ...] = record.__match_args__  # type: ignore[attr-defined]
+    return names
+
+
+def fill(record: object, values: dict[str, Any]) -> None:
+    """Set fields of a record that is being made; nobody else may."""
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
+
+
+@dataclass_transform(frozen_default=True)
+def record(
+    *, kw_only: bool = False, init: bool = True, hidden: Iterable[str] = ()
+) -> Callable[[type[T]], type[T]]:
+    """Make a record of a class: its annotated names are the fields, after those of its bases.
+
+    `hidden` fields are neither given nor shown nor compared. `kw_only` and `init=False` (the class
+    has an `__init__` of its own) are what type checkers are told.
+    """
+
+    def make(cls: type[T]) -> type[T]:
+        own, given = dict(cls.__annotations__), vars(cls)
+        left_out = {*own, "__dict__", "__weakref__"}
+        namespace = {name: value for name, value in given.items() if name not in left_out}
+        base: Any = cls.__base__ if issubclass(cls, _Record) else _Record
+        namespace["_types"] = {**base._types, **own}
+        namespace["_defaults"] = {**base._defaults, **{n: given[n] for n in own if n in given}}
+        namespace["_hidden"] = (*base._hidden, *hidden)
+        namespace["__slots__"] = (*own,)
+        namespace["__match_args__"] = (*namespace["_types"],)
+        namespace["__dataclass_fields__"] = _DataclassFields()
+        # Slots cannot be added to a class: it is made anew, as dataclasses does.
+        made: type[T] = type(cls.__name__, (base,), namespace)
+        made.__qualname__ = cls.__qualname__
+        return made
+
+    return make
