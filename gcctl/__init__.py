@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # typing's own takes its time to import
         stats,
         uninstall,
     )
-    from gcctl._memory.pressure import MemoryEvent
+    from gcctl._memory.memory_event import MemoryEvent
     from gcctl._memory.recycling import RecycleAdvice
     from gcctl._monitor.alerts import Alert, AlertCounts
     from gcctl._monitor.statistics import CollectionStats, MemorySample, MinuteStats, Stats
@@ -95,7 +95,7 @@ _MODULES = {
     "_lifecycle.install": (
         *("check_memory", "install", "report", "should_recycle", "stats", "uninstall"),
     ),
-    "_memory.pressure": ("MemoryEvent",),
+    "_memory.memory_event": ("MemoryEvent",),
     "_memory.recycling": ("RecycleAdvice",),
     "_monitor.alerts": ("Alert", "AlertCounts"),
     "_monitor.statistics": ("CollectionStats", "MemorySample", "MinuteStats", "Stats"),

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.support.figures import ends
 from gcctl._config.config import Config
-from gcctl._lifecycle.controller import Controller
+from gcctl._lifecycle.installation import Installation
 from gcctl._process import twins
 
 BOUNDARY_NS = 8_640_000
@@ -72,21 +72,22 @@ class Day:
             max_pause=LONG_PAUSE_NS / 2e9,
             recycle_after_requests=SPELL,
         )
-        self.controller = Controller(
+        self.installation = Installation(
             config, "soak", lambda controller: None, core=self.core, memory=self.memory
         )
+        self.controller = self.installation.controller
         self.controller.on_alert(lambda alert: None)
         self.incidents = (self.pause, self.use_memory, self.collect, self.change_settings)
 
     def start(self) -> None:
         self.controller.installed = True
-        self.controller._start()
+        self.installation.start()
 
     def stop(self) -> None:
-        self.controller._finish()
-        self.controller._restore()
+        self.installation.finish()
+        self.installation.restore()
         self.controller.installed = False
-        self.controller._log_end()
+        self.installation.log_end()
 
     def serve(self, requests: int) -> None:
         request, now = self.core.request(), self._now

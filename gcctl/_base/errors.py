@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from gcctl._base.public import public
 
+
+@public
 class GcctlError(Exception):
     """Base class of all exceptions that gcctl raises on purpose."""
 
 
+@public
 class ConfigError(GcctlError, ValueError):
     """A configuration that cannot be accepted.
 

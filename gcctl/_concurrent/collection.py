@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from gcctl._base.public import public
 from gcctl._concurrent.cycle_profile import Cycles, type_name
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
@@ -64,6 +65,7 @@ REFUSALS = (
 )
 
 
+@public
 class ConcurrentRun(NamedTuple):
     """What one concurrent collection took, and what it found."""
 
@@ -116,6 +118,7 @@ class Owner(Protocol):
         """Wait a little for children that were killed."""
 
 
+@public
 class ConcurrentCollection:
     """A concurrent full collection, as `collect_concurrently()` returns it.
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from gcctl._base import log
+from gcctl._base.public import public
 from gcctl._concurrent.collection import (
     BUSY,
     INTERRUPTED,
@@ -45,6 +46,7 @@ NOT_TRIED = (3, 16)
 """From this version of CPython on, the collector's lists may have another layout."""
 
 
+@public
 class ConcurrentStats(NamedTuple):
     """The concurrent collections since `install()`."""
 

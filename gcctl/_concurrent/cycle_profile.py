@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any, NamedTuple
 
+from gcctl._base.public import public
+
 MOST_NAMES = 500
 """So many types are told apart. Further types count as `OTHER`."""
 
@@ -20,6 +22,7 @@ SHOWN = 10
 """Rows of each table in the text."""
 
 
+@public
 class CycleType(NamedTuple):
     """Unreachable objects of one type."""
 
@@ -30,6 +33,7 @@ class CycleType(NamedTuple):
     """The part of all unreachable objects."""
 
 
+@public
 class CyclePath(NamedTuple):
     """A step of a cycle: from an object to another object that it refers to."""
 
@@ -45,6 +49,7 @@ class CyclePath(NamedTuple):
         return f"{self.type}{self.attribute} → {self.referent}"
 
 
+@public
 class CycleProfile(NamedTuple):
     """Who creates cyclic garbage. As text, a table for people."""
 

@@ -1,7 +1,7 @@
-"""Configuration: checked once, immutable afterwards, the same from every source.
+"""The configuration: checked once, never changed afterwards, the same from every source.
 
-Each source (arguments, a mapping, TOML, the environment) becomes a layer, a dict of normalised
-fields that `gcctl._config.fields` has checked; a `Config` is layers over a preset.
+Each source (arguments, a mapping, TOML, the environment) becomes a layer: a dict of fields that
+`gcctl._config.fields` has checked and normalised. A `Config` is layers over a preset.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from gcctl._base import log
 from gcctl._base.errors import ConfigError
+from gcctl._base.public import public
 from gcctl._base.record import fill, record
 from gcctl._config.fields import FLAG, KINDS, MAX_TEXT, NS_PER_S, parse, parse_layer, shown
 from gcctl._config.presets import DEFAULT_POLICY, PRESETS, Values
@@ -34,7 +35,7 @@ def _mapping_layer(values: Any) -> dict[str, Any]:
 
 def _environment_layer(environ: Mapping[str, str]) -> dict[str, Any]:
     variables = {PREFIX + name.upper(): name for name in KINDS}
-    # Empty counts as unset: often all that a deployment template can do to unset a variable.
+    # An empty variable counts as unset: many deployment templates cannot unset one otherwise.
     ours = {name: text for name, text in environ.items() if name.startswith(PREFIX) and text != ""}
     unknown = ours.keys() - variables.keys() - RESERVED_VARIABLES
     if unknown:
@@ -61,7 +62,7 @@ def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
         raise ConfigError(
             f"config: {shown(path)} is not accepted; expected the path of a TOML file"
         )
-    where = str.__str__(os.fsdecode(path))  # a subclass may do anything when it is shown
+    where = str.__str__(os.fsdecode(path))  # a subclass may have any __str__()
     try:
         with open(where, "rb") as stream:
             content = stream.read()
@@ -83,22 +84,23 @@ def _file_layer(path: Any, file: str = "config file") -> dict[str, Any]:
     return parse_layer(table, lambda name: f"{file} {where!r}, {name}")
 
 
+@public
 @record(init=False, hidden=["given"])
 class Config(Values):
-    """A complete, validated configuration: keyword arguments over the preset of `policy`.
+    """A complete, checked configuration: keyword arguments over the preset of `policy`.
 
-    Every field of `Values` (presets.py) may be given, in any spelling that docs/configuration.md
-    lists (`max_pause="10ms"`, `memory_limit="1GiB"`), or left out; what is left out comes from the
-    preset. Attributes hold normalised values, which are accepted again and give an equal Config.
-    Raises ConfigError for an unknown field and for a value that is not accepted.
+    Any field of `Values` (presets.py) may be given, in any spelling that docs/configuration.md
+    lists (`max_pause="10ms"`, `memory_limit="1GiB"`). The preset has the value of each field that
+    is left out. Attributes hold normalised values; a Config made from them is equal. Raises
+    ConfigError for an unknown field and for a value that is not accepted.
     """
 
     given: frozenset[str]
-    """Names of the fields that were given rather than filled in by the preset."""
+    """Names of the fields that were given. The preset has filled in the others."""
 
     def __init__(self, /, **values: Any) -> None:
-        # Not the generated one: its parameters would have to be typed as the normalised values,
-        # and a type checker would refuse max_pause="10ms". An absent name needs no sentinel either.
+        # Not the generated __init__: it would take the normalised types only, and a type checker
+        # would refuse max_pause="10ms". Also, a name that is not given needs no sentinel here.
         layer = parse_layer(values)
         preset = PRESETS[layer.get("policy", DEFAULT_POLICY)]
         fill(self, {name: layer.get(name, getattr(preset, name)) for name in KINDS})
@@ -123,21 +125,21 @@ class Config(Values):
     def replace(self, /, **changes: Any) -> Self:
         """A copy with these fields given; with another `policy`, its preset fills in the rest.
 
-        Unlike `dataclasses.replace`, which gives every field.
+        `dataclasses.replace` would give every field, so that no preset could fill in any.
         """
         return type(self)(**(_given(self) | parse_layer(changes)))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
-        """From field names, or from the source document's dict as it stands, or from both mixed.
+        """From field names, from the source document's dict as it stands, or from a mix of both.
 
-        Raises ConfigError for anything unknown or not accepted, and for one field given twice.
+        Raises ConfigError for what is unknown or not accepted, and for a field given twice.
         """
         return cls(**_mapping_layer(mapping))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
-        """From the table [gcctl] of a TOML file, or [tool.gcctl] if it is called pyproject.toml.
+        """From the table [gcctl] of a TOML file, or [tool.gcctl] of a pyproject.toml.
 
         Raises ConfigError, naming the path, for a file, table or value that is not accepted.
         """
@@ -159,12 +161,13 @@ class Config(Values):
         overrides: Mapping[str, object] = _NOTHING,
         environ: Mapping[str, str] = os.environ,
     ) -> Self:
-        """All sources together: arguments beat the environment, which beats the file.
+        """From all sources: arguments beat the environment, which beats the file, which beats the
+        preset.
 
-        Among arguments `policy` beats `overrides`, which beat a Config or mapping given as `config`
-        (of a Config only its `given` fields count). The file is `config` if that is a path, else
-        the one GCCTL_CONFIG names. Whatever nobody gives comes from the preset of the policy that
-        won. Every source is checked, also where another one beats it. Raises ConfigError.
+        Among the arguments, `policy` beats `overrides`, which beat a Config or a mapping given as
+        `config`. Of a Config only the `given` fields count. The file is `config` if that is a path,
+        else the one that GCCTL_CONFIG names. The policy that wins says which preset fills in the
+        rest. Every source is checked, even if another one beats it. Raises ConfigError.
         """
         arguments: dict[str, Any] = {}
         path: Any = None
@@ -195,7 +198,8 @@ def _given(config: Config) -> dict[str, Any]:
 
 
 def disabled(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether GCCTL_DISABLE asks for install to do nothing; raises ConfigError if it is unclear."""
+    """Whether GCCTL_DISABLE asks for install() to do nothing; raises ConfigError for a value that
+    is neither yes nor no."""
     text = environ.get("GCCTL_DISABLE", "")
     kind = FLAG._replace(accepted="1, true, yes, on, or 0, false, no, off, or nothing")
     return bool(text != "" and parse(kind, "GCCTL_DISABLE", text))

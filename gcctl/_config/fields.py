@@ -1,8 +1,8 @@
-"""How the fields of a configuration are read: units, what each accepts, and what errors say.
+"""How the fields of a configuration are read: units, accepted values, and the text of errors.
 
-`KINDS` is the one place that says how a field is parsed and what it accepts. Whatever the source
-(arguments, a mapping, TOML, the environment), values go through `parse_layer`, which reads that
-table; only the label under which an error is reported differs.
+The table `KINDS` says how each field is parsed and what it accepts. The values of all sources
+(arguments, a mapping, TOML, the environment) go through `parse_layer`, which uses that table. Only
+the label differs under which an error is reported.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def shown(value: object) -> str:
 
 
 def _hint(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
-    """The nearest of both, or else what is known, as the end of a sentence."""
+    """The end of a sentence: the name of `known` or `also` that is nearest, or else all known."""
     import difflib  # for errors only
 
     near = difflib.get_close_matches(name[:MAX_TEXT].lower(), sorted({*known, *also}), n=1)
@@ -106,7 +106,7 @@ def _within(low: int, value: int, high: int) -> int:
 
 
 def _quantity(value: Any, units: Mapping[str, int]) -> Fraction:
-    """The exact number of what `units` counts in; "" is the unit of a bare number."""
+    """The exact number, in the unit that counts as 1; "" is the unit of a bare number."""
     from fractions import Fraction  # the defaults need none
 
     if type(value) is int or (type(value) is float and math.isfinite(value)):
@@ -206,19 +206,19 @@ def _stagger(value: Any) -> str:
 
 
 def _or_none(word: str, parse: Callable[[Any], Any], value: Any) -> Any:
-    """None is spelt `word` where there is no None: in TOML and in the environment."""
+    """`word` means None: TOML and the environment have no None."""
     if value is None or (type(value) is str and value.lower() == word):
         return None
     return parse(value)
 
 
 def _manual(value: Any) -> bool | None:
-    """The source document's switch as `automatic_gc`: manual is off, not manual is as found."""
+    """The source document's switch as `automatic_gc`: off if manual, else left as found."""
     return False if _flag(value) else None
 
 
 def _in_unit(unit: str, parse: Callable[[Any], Any], value: Any) -> Any:
-    """A bare number of `unit`, as the source document's dict has them."""
+    """A bare number, which counts in `unit`, as in the source document's dict."""
     if type(value) not in (int, float):
         raise _RejectedError
     return parse(f"{value}{unit}")
@@ -279,8 +279,8 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 _GENERATIONS = ("gen0_every", "gen1_every", "gen2_every")
 
-# The names of the source document's dict, nested ones dotted: the field each stands for, and how
-# it is read. Its MB are MiB.
+# The names of the source document's dict, with dots for nesting: the field that each stands for,
+# and how it is read. Its MB are MiB.
 _SOURCE_NAMES: Final[dict[str, tuple[str, Kind]]] = {
     "enable_manual_gc": ("automatic_gc", Kind(_manual, "true or false")),
     **{f"gc_frequency.{name}_requests": (name, _COUNT) for name in _GENERATIONS},
@@ -297,7 +297,7 @@ _SOURCE_NAMES: Final[dict[str, tuple[str, Kind]]] = {
     "enable_monitoring": ("monitoring", FLAG),
 }
 SOURCE_POLICY: Final = "production"
-"""The preset that is the source document's own, for who gives values under its names."""
+"""The preset for those who use the source document's names: it has the document's other values."""
 
 _NAMES = {name: (name, kind) for name, kind in KINDS.items()} | _SOURCE_NAMES
 
@@ -346,7 +346,7 @@ def parse_layer(values: Mapping[Any, Any], label: _Label = str) -> dict[str, Any
     if "policy" not in layer and any(name in _SOURCE_NAMES for name in given_as.values()):
         layer["policy"] = SOURCE_POLICY
     if given_as.get("automatic_gc") == "enable_manual_gc" and layer["automatic_gc"] is None:
-        # This switch turns off the source document's schedule, which may well stand beside it.
+        # Not manual: the document's schedule, which its dict may have too, is then switched off.
         for target in _GENERATIONS:
             if given_as.get(target) == target:
                 raise _both(label, "enable_manual_gc", target)

@@ -1,9 +1,10 @@
 """The presets: what each named policy does, as data.
 
 `Values` declares every configuration field once, with its type and unit. A `Preset` is a complete
-set of them under a name; a `Config` is a set of them that a user has adjusted. The
-"source document" is the tutorial chapter on garbage collection in services whose systems gcctl
-implements; its numbers are kept.
+set of them under a name. A `Config` is a set of them that a user has adjusted.
+
+The "source document" is the tutorial chapter on garbage collection in services from which gcctl
+comes. Three of the presets keep its numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Values:
     """One normalised value for every configuration field."""
 
     policy: str
-    """Name of the preset that fills in whatever is not given; a key of `PRESETS`."""
+    """Name of the preset that fills in what is not given; a key of `PRESETS`."""
 
     gen0_every: int | None
     """Requests between two collections of generation 0; None: never."""
@@ -38,29 +39,30 @@ class Values:
     possible)."""
 
     stagger: str | None
-    """What keeps the full collections of several processes apart: the path of a lock file that they
-    share, or "auto", which is their master's or this user's; None: nothing."""
+    """The lock file that keeps the full collections of several processes apart: the path of a file
+    that they share, or "auto" for their master's file or this user's; None: nothing does."""
 
     automatic_gc: bool | None
-    """CPython's own triggering while installed: True on, False off, None left as found."""
+    """CPython's own triggering while gcctl is installed: True on, False off; None: as found."""
 
     thresholds: tuple[int, int, int] | None
-    """For `gc.set_threshold` while installed, the first at least 1; None: left as found."""
+    """For `gc.set_threshold` while gcctl is installed, the first at least 1; None: as found."""
 
     max_pause: float
-    """Seconds (whole nanoseconds). What policies steer by, and the threshold of the pause alert."""
+    """Longest pause that policies aim at, and threshold of the alert for long pauses. In seconds
+    (whole nanoseconds)."""
 
     memory_limit: int | str | None
     """Soft limit on memory, None: none. Bytes, compared with this process's RSS; or a share such as
     "80%", compared with the usage of the whole cgroup that limits it, else of the machine."""
 
     check_interval: float
-    """Shortest time in seconds (whole nanoseconds) between two looks at memory and at the gc
-    settings, which are taken at boundaries."""
+    """Shortest time between two checks of memory, GC settings and policy, which come at boundaries.
+    In seconds (whole nanoseconds)."""
 
     pressure_budget: float
-    """Share of elapsed time (0 < share <= 1) that collections for memory pressure may take; past it
-    the worker is advised to recycle, as a heap that is simply full is not collected for ever."""
+    """Share of elapsed time (0 < share <= 1) that collections for memory pressure may take. Beyond
+    it the worker is advised to recycle: collecting does not help a heap that is simply full."""
 
     gc_budget: float
     """Share of elapsed time (0 < share <= 1) that an adaptive policy may spend on collections."""
@@ -73,8 +75,8 @@ class Values:
     """Requests between two status reports in the log; None: never."""
 
     emergency_interval: float | None
-    """Shortest time in seconds between two collections asked for by failing requests; None: failing
-    requests never cause one."""
+    """Shortest time in seconds between two collections that failing requests cause; None: they
+    cause none."""
 
     recycle_after_requests: int | None
     """Requests after which the worker is advised to be recycled; None: never."""
@@ -83,15 +85,15 @@ class Values:
     """Bytes of this process's RSS above which the worker is advised to be recycled; None: none."""
 
     recycle_jitter: float
-    """Share (0 <= share <= 1) of `recycle_after_requests` and `recycle_above`: each worker draws
-    its own thresholds from this last part below them, so that workers do not go together; 0:
-    exactly these."""
+    """Share (0 <= share <= 1) by which a worker's own thresholds may be below
+    `recycle_after_requests` and `recycle_above`. Each worker draws its own at random, so that
+    workers are not replaced all at once. 0: exactly these."""
 
     final_collection: bool
     """Whether uninstalling runs a full collection."""
 
     monitoring: bool
-    """Whether collections caused by others (automatic, explicit) are recorded and alerts raised."""
+    """Whether gcctl raises alerts, and records collections of others (automatic, explicit)."""
 
 
 @record(kw_only=True)
@@ -103,8 +105,8 @@ class Preset(Values):
 
 
 # Production is the source document's "production manager": generations at 1/10/100 requests,
-# 1024 MB, 10 ms. The emergency interval is ours, so that an endpoint that fails on purpose cannot
-# make a server collect all day. Ours too is what bounds the collections for memory pressure.
+# 1024 MB, 10 ms. It lacks two limits, which are ours: the emergency interval, so that an endpoint
+# that fails on purpose cannot make a server collect all day, and the pressure budget.
 _PRODUCTION = Preset(
     policy="production",
     summary=(
@@ -139,7 +141,7 @@ def _like_production(**changes: Any) -> Preset:
     return Preset(**{**values, **changes})
 
 
-# The source document's "conservative" variant of the same: 1/20/200, 2048 MB, 5 ms.
+# The source document's "conservative" variant: 1/20/200 requests, 2048 MB, 5 ms.
 _CONSERVATIVE = _like_production(
     policy="conservative",
     summary=(
@@ -152,8 +154,8 @@ _CONSERVATIVE = _like_production(
     memory_limit=2048 * MIB,
 )
 
-# The source document's per-request collection. It sets the thresholds although they do nothing
-# while automatic GC is off: whoever turns it on again meanwhile gets them, as there.
+# The source document's per-request collection. Like the document it sets thresholds, which have no
+# effect while automatic GC is off. They count if somebody switches it on again.
 _INSTAGRAM = _like_production(
     policy="instagram",
     summary=(
@@ -166,8 +168,8 @@ _INSTAGRAM = _like_production(
     final_collection=False,
 )
 
-# Measures only. It has no memory limit because obeying one means collecting; a limit that the user
-# gives is obeyed here too.
+# Measures only. It has no memory limit, because a limit means collections. If the user gives one,
+# it is obeyed.
 _OFF = _like_production(
     policy="off",
     summary="Never collects by itself and leaves automatic GC as found; only measures.",
@@ -180,8 +182,8 @@ _OFF = _like_production(
     final_collection=False,
 )
 
-# Decides by itself what is collected when (`gcctl._auto`). Automatic GC stays on for a
-# request that allocates without end, under thresholds that `max_pause` gives.
+# Decides by itself what is collected when (`gcctl._auto`). Automatic GC stays on as a safety net
+# for requests that allocate without end, with thresholds that follow from `max_pause`.
 _AUTO = _like_production(
     policy="auto",
     summary=(
@@ -203,14 +205,14 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
 )
 """Every preset by name.
 
-`instagram`, `production` and `conservative` switch automatic GC off, as the source document does:
-nothing can then trigger a collection in the middle of a request, so a request that allocates
-without end is not collected mid-request. Give `automatic_gc=True` with high `thresholds` to keep a
-safety net under them.
+`instagram`, `production` and `conservative` switch automatic GC off, as the source document does.
+Nothing can then trigger a collection in the middle of a request, so the memory of a request that
+allocates without end is not bounded. Give `automatic_gc=True` with high `thresholds` to keep a
+safety net.
 """
 
 ADAPTIVE: Final = frozenset({"auto"})
-"""Presets whose collections are decided while they run, not by their values alone."""
+"""Presets that decide by measurements what is collected when, not by their values alone."""
 
 DEFAULT_POLICY: Final = "auto"
 """The policy when none is named anywhere."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gcctl._base.public import public
+
 GENERATIONS = 3
 RING_SIZE = 256
 """How many of the last events are kept."""
 
 
+@public
 class ByReason(NamedTuple):
     """A count for each reason a collection can have, in the order of `GCCTL_REASON_…` in
     csrc/recorder.h."""
@@ -34,6 +37,7 @@ class ByReason(NamedTuple):
 REASONS = ByReason._fields
 
 
+@public
 class Event(NamedTuple):
     """One collection."""
 

@@ -1,4 +1,4 @@
-"""Automatic GC, and those who hold it off for a while: forks being made and batches."""
+"""Automatic GC, and those that hold it off for a while: forks, batches and `hold()`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import gc
 
 
 class AutomaticGC:
-    """CPython's own triggering, held off by any number of holders at once.
+    """CPython's own triggering of collections, held off by any number of holders at once.
 
-    Meanwhile `enabled` is what it will be when the last of them lets go, so that installing and
-    rolling back in the middle mean the setting that is being held off.
+    Meanwhile `enabled` is what the setting will be when the last of them lets go. So install() and
+    uninstall() see and change the right setting, even in the middle of a batch.
 
-    Without a lock, for a fork would leave one locked in the child. CPython switches threads and
-    looks for signals where a function begins, after a call, and at a backward jump; so what stands
-    between two such places is one step, and a call ends it.
+    There is no lock, because a fork could leave it locked in the child. Instead the code relies on
+    when CPython switches threads and runs signal handlers: only where a function begins, after a
+    call, and at a backward jump. The code between two such places is one step, which nothing
+    interrupts. "One step" in a comment means that, here and in other modules.
     """
 
     def __init__(self) -> None:
         self._holders: dict[object, int] = {}
         self.changes = 0
-        """Moves whenever this object touches the setting, for whoever looks for others' changes."""
+        """Goes up when this object changes the setting: such changes are not those of others."""
         self._enabled = False
 
     @property
@@ -41,15 +42,15 @@ class AutomaticGC:
             gc.enable()
 
     def hold(self, holder: object = None) -> None:
-        """Hold it off. Who may have to let go twice, after an interruption, gives a `holder`."""
+        """Hold it off. Give a `holder` where an interruption may cause a second `release()`."""
         while True:
             seen = self.changes
             enabled = gc.isenabled()
             if self.changes == seen:
                 break
-        # One step from that comparison to the end.
+        # One step, from that comparison to the end.
         self.changes += 1
-        if enabled or not self._holders:  # else: still off, as the first of them has made it
+        if enabled or not self._holders:  # else it is off because the first of them switched it off
             self._enabled = enabled
         if holder in self._holders:
             self._holders[holder] += 1
@@ -58,8 +59,8 @@ class AutomaticGC:
         gc.disable()
 
     def release(self, holder: object = None) -> None:
-        """Let go. Whoever else has switched it on meanwhile has that respected."""
-        if holder not in self._holders:  # it has let go, or a fork in between has made an end of it
+        """Let go. If somebody else has switched automatic GC on meanwhile, it stays on."""
+        if holder not in self._holders:  # it has let go already, or a fork has removed it
             return
         self.changes += 1
         self._holders[holder] -= 1

@@ -20,8 +20,8 @@ Collector = Literal["generational", "incremental", "free-threaded"]
 def _find_out() -> Collector:
     if "free-threading" in sys.version:
         return "free-threaded"
-    # Nothing in `gc` tells the incremental collector apart without running it; it was in these
-    # releases only, and taken back.
+    # The incremental collector was in these releases only. Nothing in `gc` tells it apart from the
+    # generational one, unless a collection is run.
     if (3, 14, 0) <= sys.version_info[:3] <= (3, 14, 4):
         return "incremental"
     return "generational"
@@ -35,8 +35,9 @@ def schedule_for(
 ) -> tuple[int, int, int]:
     """The schedule, in requests per collection of each generation, that this collector can keep.
 
-    Where every collection is a full one, young collections at every request would each stop the
-    process for the whole heap; only the ones that were meant to be full are kept.
+    On a free-threaded build every collection is a full one. A young collection at each request
+    would then be a pause for the whole heap at each request. So only the schedule of full
+    collections is kept.
     """
     if collector == "free-threaded":
         return NEVER, NEVER, every[2]

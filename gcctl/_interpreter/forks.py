@@ -1,9 +1,9 @@
 """A fork in the middle of another thread's collection leaves the child with a dead collector.
 
-Nothing tells: every later collection in the child returns at once. So from the hook before a fork
-to those after it no collection begins that can be prevented, boundaries' and automatic ones, and
-one that is running is waited for. An explicit `gc.collect()` of another thread can still get in
-between.
+There is no error: every later collection in the child just returns at once. So a fork waits for a
+collection that is running. And from the hook before a fork to the hooks after it, no collection
+begins at a boundary and none automatically. An explicit `gc.collect()` of another thread can still
+get in between.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from gcctl._core.protocol import Core
 from gcctl._interpreter.automatic_gc import automatic_gc
 
 WAIT_SECONDS = 5.0
-"""How long a fork waits for another thread's collection to end. Longer than any collection; not for
-ever, because a finalizer in it may be waiting for the thread that forks."""
+"""How long a fork waits for another thread's collection to end. It is longer than any collection
+takes. It is limited because a finalizer may be waiting for the thread that forks."""
 
 
 class ForkGuard:
-    """The hooks around forks. Forks that several threads make at once add up."""
+    """The hooks around forks. Several threads may fork at once."""
 
     def __init__(self, core: Core, is_installed: Callable[[], bool]) -> None:
         self._core = core
         self._is_installed = is_installed
-        self._forking: set[int] = set()  # threads for whose forks it holds
+        self._forking: set[int] = set()  # threads whose forks hold collections off
 
     def before(self) -> None:
         if not self._is_installed():
@@ -37,8 +37,8 @@ class ForkGuard:
         self._core.hold()
         automatic_gc.hold()
         deadline = time.monotonic() + WAIT_SECONDS
-        # Also lets a collection that was pending run here and now: up to 3.12.2, disable() does not
-        # take it back.
+        # This loop also lets a pending collection run now: up to 3.12.2, disable() does not cancel
+        # it.
         while self._core.busy_elsewhere():
             if time.monotonic() > deadline:
                 with suppress(Exception):
@@ -54,4 +54,4 @@ class ForkGuard:
         automatic_gc.release()
 
     def after_in_child(self) -> None:
-        self._forking.clear()  # neither ours nor those of other threads are in the child
+        self._forking.clear()  # the child makes none of these forks

@@ -1,9 +1,8 @@
-"""What a pre-fork master has loaded, for its workers to share: frozen, so that their collections do
-not write to it.
+"""What a pre-fork master has loaded, for its workers to share.
 
-A collection writes to each object that it goes through, and a page that is written to is copied.
-Frozen objects no collection goes through; to thaw them in a worker would undo it all, so that is
-never done there.
+It is frozen, so that the collections of the workers do not write to it: a collection writes to each
+object that it goes through, and the system copies a page that is written to. No collection goes
+through frozen objects. Thawing them in a worker would undo that, so it is never done there.
 """
 
 from __future__ import annotations
@@ -15,23 +14,22 @@ import time
 from gcctl._interpreter.automatic_gc import automatic_gc
 
 WAIT_SECONDS = 5.0
-"""How long the collection of another thread is waited for."""
+"""How long to wait for the collection of another thread."""
 
 
 class Preload:
-    """What is shared between this process and those that it forks, or the one that forked it."""
+    """What this process shares with its children, or with the process that forked it."""
 
     def __init__(self) -> None:
         self.frozen = False
-        """Whether gcctl has frozen objects for that, here or in a process that this one comes
-        from."""
+        """Whether gcctl has frozen objects for sharing, here or in a parent of this process."""
         self.shared = False
-        """Whether it was here."""
+        """Whether it has done so in this very process."""
         self._switched_off = False
 
     def share(self) -> None:
-        """Collect, and freeze what is left; automatic GC is off in this process from then on, but
-        not in those that it forks."""
+        """Collect, and freeze what is left. From then on automatic GC is off in this process, but
+        not in its children."""
         if automatic_gc.enabled:
             self._switched_off = True  # before it is done, so that a child has it on again
             automatic_gc.set(False)
@@ -48,7 +46,8 @@ class Preload:
 
 
 def _collect() -> None:
-    """A full collection that does run: none does while another thread is in the middle of one."""
+    """Run a full collection. `gc.collect()` does nothing while another thread collects, so repeat
+    it until one has run."""
     deadline = time.monotonic() + WAIT_SECONDS
     collections = _full_collections()
     gc.collect()

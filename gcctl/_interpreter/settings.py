@@ -1,4 +1,4 @@
-"""The interpreter's GC settings: taken down, changed, and put back where nobody else did."""
+"""The interpreter's GC settings: remembered, changed, restored; and what others change in them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class NotRestoredError(GcctlError):
 
 
 class Settings(NamedTuple):
-    """What `gc` lets one set, but for callbacks (the core's business) and frozen objects."""
+    """The settings of the module `gc`, without callbacks (which the core handles) and frozen
+    objects."""
 
     enabled: bool
-    """Automatic GC, as it will be when nobody holds it off any more."""
+    """Automatic GC; while it is held off, what it will be afterwards."""
     thresholds: tuple[int, int, int]
     debug: int
 
@@ -45,7 +46,7 @@ class Settings(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """A setting that somebody else changed while gcctl was installed; it is left as it is."""
+    """A setting that somebody else changed while gcctl was installed. It is left as it is."""
 
     setting: str
     ours: object
@@ -55,15 +56,15 @@ class Drift(NamedTuple):
         return f"{self.setting}: gcctl left {self.ours!r}, somebody made it {self.found!r}"
 
 
-# `enabled` comes last: young objects and thresholds are to be in order when automatic GC is back.
+# `enabled` comes last: when automatic GC is on again, the thresholds must be right already.
 ORDER = ("thresholds", "debug", "enabled")
 
 
 class Rollback:
-    """Remembers the settings found and the ones made of them, and undoes the difference.
+    """Remembers the settings that it found and those that gcctl made, and undoes the difference.
 
-    May be interrupted anywhere, by a signal that raises for example, and asked again: each setting
-    that is back counts as done.
+    Any call may be interrupted, for example by a signal handler that raises, and repeated. What is
+    restored already counts as done.
     """
 
     def __init__(self) -> None:
@@ -73,7 +74,7 @@ class Rollback:
 
     def apply(self, *, enabled: bool | None, thresholds: tuple[int, int, int] | None) -> None:
         """Change settings; None leaves one as it was found."""
-        # What we want is written down before it is done: an interruption in between is undone too.
+        # Each change is noted before it is made, so that an interrupted one is undone too.
         if thresholds is not None:
             self._ours = self._ours._replace(thresholds=thresholds)
             gc.set_threshold(*thresholds)
@@ -81,15 +82,14 @@ class Rollback:
             self._ours = self._ours._replace(thresholds=gc.get_threshold())
         if enabled is not None:
             if enabled and not gc.isenabled():
-                gc.collect(
-                    0
-                )  # else the next allocation would collect all that came while it was off
+                # Else the next allocation would collect all that came while it was off.
+                gc.collect(0)
             self._ours = self._ours._replace(enabled=enabled)
             self._ours.put("enabled")
 
     def adjust(self, thresholds: tuple[int, int, int]) -> bool:
-        """Change thresholds once more; False where somebody else has changed them meanwhile, or
-        they were put back."""
+        """Change the thresholds once more. False, and nothing is changed, where somebody else has
+        changed them meanwhile, or they are restored already."""
         if self._undone or gc.get_threshold() != self._ours.thresholds:
             return False
         self.apply(enabled=None, thresholds=thresholds)
@@ -97,14 +97,15 @@ class Rollback:
 
     @property
     def switches_on(self) -> bool:
-        """True when undoing will start automatic GC, which then meets all that was allocated."""
+        """Whether undoing will switch automatic GC on, which then goes through all that was
+        allocated meanwhile."""
         return self.original.enabled and not gc.isenabled()
 
     def undo(self) -> tuple[Drift, ...]:
         """Put the original settings back, each verified by reading it again.
 
-        Returns the ones left alone because they are no longer what `apply` made them. Raises
-        NotRestoredError, after having tried all, when one does not take.
+        Returns the settings that were left as they are, because somebody else has changed them.
+        Raises NotRestoredError, after having tried all, when a setting cannot be restored.
         """
         self._undone = True
         drifts, errors = [], []
@@ -130,32 +131,34 @@ class Rollback:
 class Watch:
     """Finds out what others have changed about the collector.
 
-    No audit event tells of it, so it is found by looking.
+    CPython has no audit event for that, so each check compares what it finds with what the check
+    before has found.
     """
 
     def __init__(self, attached: Callable[[], bool], collecting: Callable[[], bool]) -> None:
-        """`attached` tells whether gcctl's entry is in the list of gc callbacks, `collecting`
+        """`attached()` says whether gcctl's entry is in the list of gc callbacks, `collecting()`
         whether a collection is running."""
         self._attached = attached
         self._collecting = collecting
         self._list = gc.callbacks
         self.frozen_by_others = False
         self._ours_coming = False
-        self._seen: _Sight | None = self._look()
+        self._seen: _State | None = self._current()
 
     def end(self) -> None:
-        """gcctl puts things back from here on; who is in the middle of a look finds nothing."""
+        """From here on gcctl restores settings: a check that is going on reports nothing."""
         self._seen = None
 
     def expect_change(self) -> None:
         """gcctl itself is about to call gc.freeze() or gc.set_threshold()."""
         seen = self._seen
-        if seen is not None and self._look().frozen_since(seen):
+        if seen is not None and self._current().frozen_since(seen):
             self.frozen_by_others = True
         self._ours_coming = True
 
     def changed_by_us(self, *, thresholds: bool = False) -> None:
-        """It has; the `thresholds` too, which else may be somebody else's."""
+        """gcctl has done so. `thresholds`: it has changed these too. Else a change of them is
+        somebody else's."""
         self._ours_coming = False
         seen = self._seen
         if seen is not None:
@@ -166,15 +169,15 @@ class Watch:
             self._seen = seen._replace(settings=settings, counts=counts, collections=collections)
 
     def changes(self) -> tuple[str, ...]:
-        """What has changed since the last call, in words; each change is told once."""
-        # One that runs has zeroed CPython's counts and is not among its collections yet.
+        """What others have changed since the last call, in words. Each change is told once."""
+        # A collection that runs has set CPython's counts to zero, and is not counted itself yet.
         if self._collecting() or self._ours_coming:
             return ()
         before = automatic_gc.changes
-        seen, found = self._seen, self._look()
-        # With the assignment one step.
+        seen, found = self._seen, self._current()
+        # One step with the assignment: see AutomaticGC.
         if seen is None or automatic_gc.changes != before or self._seen is not seen:
-            return ()  # gcctl itself is at it in another thread, or another one looks: next time
+            return ()  # gcctl or another check works on it in another thread: the next check tells
         self._seen = found
         changes = [
             f"{setting}: {old!r} became {new!r}"
@@ -195,13 +198,13 @@ class Watch:
             changes.append("gc.freeze() was called")
         return tuple(changes)
 
-    def _look(self) -> _Sight:
-        return _Sight(
+    def _current(self) -> _State:
+        return _State(
             Settings.current(), self._attached(), gc.callbacks is self._list, *_counters()
         )
 
 
-class _Sight(NamedTuple):
+class _State(NamedTuple):
     settings: Settings
     attached: bool
     in_place: bool
@@ -209,11 +212,12 @@ class _Sight(NamedTuple):
     counts: tuple[int, int, int]
     collections: tuple[int, ...]
 
-    def frozen_since(self, before: _Sight) -> bool:
-        """gc.freeze() zeroes the counts, as else only a collection of that generation does.
+    def frozen_since(self, before: _State) -> bool:
+        """Whether gc.freeze() was called meanwhile: it sets the counts to zero, which else only a
+        collection of that generation does.
 
-        Asking for the number of frozen objects would take as long as there are of them. Where a
-        count was 0 anyway a freeze goes unseen.
+        To ask for the number of frozen objects would take time for each of them. Where a count was
+        0 already, a freeze is not seen.
         """
         if COLLECTOR != "generational":
             return False
@@ -228,7 +232,7 @@ def _counters() -> tuple[tuple[int, int, int], tuple[int, ...]]:
         collections, counts = _collections(), gc.get_count()
         if collections == _collections():  # none came in between
             return counts, collections
-    return counts, (-1, -1, -1)  # unlike any others: nothing is to be made of these counts
+    return counts, (-1, -1, -1)  # like no other: nothing can be concluded from these counts
 
 
 def _collections() -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Objects that no collection goes through any more: what `gc.freeze()` does, and takes back."""
+"""Tenure: gcctl freezes objects with `gc.freeze()`, so that no collection goes through them."""
 
 from __future__ import annotations
 
@@ -10,36 +10,40 @@ from gcctl._interpreter.collector import COLLECTOR
 from gcctl._interpreter.preload import preload
 
 OF_THE_INTERPRETER = 1000 if sys.version_info[:2] == (3, 12) else 0
-"""So many objects may be frozen that nobody has frozen: CPython 3.12 starts with some hundreds."""
+"""Up to this many frozen objects are the interpreter's own: CPython 3.12 starts with some
+hundreds."""
 
 
 class Tenure:
     """What gcctl has frozen.
 
     The interpreter has one permanent generation for everybody, and thaws all of it or nothing. So
-    where somebody else has frozen objects before, none are tenured: they could not be given back.
+    gcctl tenures nothing where somebody else has frozen objects before: it could not give back its
+    own objects alone.
 
-    What gcctl itself has frozen in a pre-fork master is never thawed in its workers, and so neither
-    is what they tenure, which is `kept`. Only a collection that goes through frozen objects as they
-    are finds the garbage in it: where none does, nothing is tenured either.
+    What gcctl has frozen in a pre-fork master is never thawed in its workers. So what the workers
+    tenure cannot be thawed either: it is `kept`. Only a concurrent collection finds garbage among
+    frozen objects. Where there is none, workers tenure nothing.
     """
 
     def __init__(self, freeze: Callable[[], object], *, can_be_kept: bool = False) -> None:
         self.kept = preload.frozen
         """Whether nothing is ever given back."""
-        # Counting takes as long as there are frozen objects: once, and nearly always none.
+        # Counting takes time for each frozen object. It is done once, and nearly always there is
+        # none.
         self.possible = COLLECTOR != "free-threaded" and (
             can_be_kept if self.kept else gc.get_freeze_count() <= OF_THE_INTERPRETER
         )
         self._freeze = freeze
         self.ours = False
-        """Whether anything is tenured."""
+        """Whether gcctl has tenured anything."""
         self.shared = False
+        """Whether somebody else has frozen objects on top of it."""
 
     def keep(self) -> bool:
         """Tenure everything; False where it is not possible."""
         if self.possible:
-            self.ours = True  # before it is done, so that an interruption is undone too
+            self.ours = True  # before the freeze, so that an interrupted one is undone too
             self._freeze()
         return self.possible
 
@@ -49,20 +53,20 @@ class Tenure:
         return self.ours and not self.shared and not self.kept
 
     def give_back(self) -> None:
-        """To generation 2, all of it."""
+        """Thaw all of it, into generation 2."""
         if self.returnable:
             gc.unfreeze()
             self.ours = False
 
     def share(self) -> None:
-        """Somebody else has frozen objects meanwhile, which are not to be thawed: so none of ours
-        can be given back any more."""
+        """Somebody else has frozen objects meanwhile. They must stay frozen, so none of ours can be
+        given back any more."""
         self.possible = False
         self.shared = True
 
     def end(self) -> bool:
-        """Give everything back; False where that cannot be."""
-        self.possible = False  # for whoever is in the middle of a look
+        """Give everything back; False where that is not possible."""
+        self.possible = False  # for a thread that is in the middle of a check
         if self.ours and self.shared:
             return False
         self.give_back()

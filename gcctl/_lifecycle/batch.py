@@ -24,7 +24,7 @@ REQUESTED = REASONS.index("requested")
 
 
 class Entry:
-    """One time that a batch was entered."""
+    """A batch that has been entered and not left yet. The same batch may have several."""
 
     __slots__ = ("batch",)
 
@@ -32,8 +32,8 @@ class Entry:
         self.batch = batch
 
 
-class Watcher:
-    """A thread that looks at memory: a batch has no boundaries at which to do it."""
+class MemoryThread:
+    """Checks memory in a thread of its own, because a batch has no boundaries for that."""
 
     def __init__(self, check: Callable[[], object], interval: float) -> None:
         self._check = check
@@ -45,7 +45,7 @@ class Watcher:
         _thread.start_new_thread(self._run, ())
 
     def stop(self) -> None:
-        """Once."""
+        """To be called once. Does not wait for the thread."""
         self._stop.release()
 
     def _run(self) -> None:
@@ -55,49 +55,50 @@ class Watcher:
 
 
 class Batches:
-    """The batches of a process, whichever threads they are in: the last one to end collects.
+    """The batches of a process, in whichever threads they are: the last one to end collects.
 
-    Without a lock, as AutomaticGC is.
+    There is no lock, for the reason that `AutomaticGC` gives.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._running: dict[Entry, bool] = {}
-        """Whether a controller was there when it was entered."""
+        """The value: whether gcctl was installed when the batch was entered."""
         self._controlled = False
         self._check: Callable[[], object] | None = None
         self._interval = 0.0
-        self._watcher: Watcher | None = None
+        self._memory_thread: MemoryThread | None = None
 
     def enter(self, entry: Entry) -> None:
-        """`end` undoes it, also where it was interrupted."""
+        """`end()` undoes it, even where it was interrupted."""
         self.repair()
         self._running[entry] = self._controlled
         automatic_gc.hold(entry)
-        self._watch()
+        self._start_checks()
 
     def leave(self, entry: Entry) -> None:
-        """Does nothing for one that has been made to end."""
+        """End this batch; collect if it was the last. Does nothing where it has ended already."""
         if self._remove(entry):
             self._core.collect(FULL, REQUESTED)
         self.end(entry)
         self.repair()
 
     def end(self, entry: Entry) -> None:
-        """Without a collection. May be asked again where it was interrupted."""
+        """End this batch without a collection. To be called again where it was interrupted."""
         self._remove(entry)
         automatic_gc.release(entry)
 
     def repair(self) -> None:
-        """Let go for batches that are over, where signals that raise have kept them from it."""
-        if self._core.collecting():  # perhaps the last collection of one, which holds on for it
+        """Switch automatic GC on again where a signal handler that raised has kept a batch from
+        doing it."""
+        if self._core.collecting():  # perhaps for a batch that ends, which keeps it off meanwhile
             return
         for holder in automatic_gc.holders:
             if type(holder) is Entry and holder not in self._running:
                 automatic_gc.release(holder)
 
     def dropped(self, batch: weakref.ref[Batch]) -> None:
-        """Nobody can leave it any more."""
+        """End it: nobody has this batch any more, so nobody can leave it."""
         for entry in list(self._running):
             if entry.batch is batch:
                 self.end(entry)
@@ -108,60 +109,62 @@ class Batches:
             check()
 
     def installed(self, check: Callable[[], object] | None, interval: float) -> None:
-        """A controller is there: `check` memory every `interval` seconds (None: not at all)."""
+        """gcctl is installed: have `check` called every `interval` seconds (None: not at all)."""
         self._controlled = True
         self._check, self._interval = check, interval
         if self._running:
-            self._watch()
+            self._start_checks()
 
     def uninstalled(self) -> None:
-        """Batches begun since then end with the controller, so that all is as it was before."""
+        """End the batches that were begun since then, so that all is as it was before."""
         self._controlled = False
         self._check = None
-        self._unwatch()
+        self._stop_checks()
         since = [entry for entry, controlled in list(self._running.items()) if controlled]
         if since and len(since) == len(self._running) and automatic_gc.enabled:
-            # Else the first allocations afterwards would stop for all that has been built.
+            # Else the first allocations afterwards would cause a pause for all that was built.
             self._core.collect(YOUNG, REQUESTED)
         for entry in since:
             self.end(entry)
         self.repair()
 
     def after_fork(self) -> None:
-        """In the child, which may not be the one to finish the work, and needs a working GC."""
+        """In the child: no batch goes on there. It needs automatic GC, and perhaps only its parent
+        finishes the work."""
         self._running = {}
-        self._watcher = None
+        self._memory_thread = None
         automatic_gc.after_fork()
 
     def _remove(self, entry: Entry) -> bool:
-        """Whether it was the last one."""
-        if entry not in self._running:  # with the next two lines one step
+        """Returns whether it was the last one."""
+        # One step, up to the call: see AutomaticGC.
+        if entry not in self._running:
             return False
         del self._running[entry]
         last = not self._running
         if last:
-            self._unwatch()
-            if self._running:  # entered in between, when there was a watcher still
-                self._watch()
+            self._stop_checks()
+            if self._running:  # a batch was entered in between, and found the thread still there
+                self._start_checks()
         return last
 
-    def _watch(self) -> None:
+    def _start_checks(self) -> None:
         check = self._check
         if check is None:
             return
-        watcher = Watcher(check, self._interval)
-        if self._watcher is not None:  # with the assignment below one step
+        thread = MemoryThread(check, self._interval)
+        if self._memory_thread is not None:  # one step with the assignment below
             return
-        self._watcher = watcher
+        self._memory_thread = thread
         try:
-            watcher.start()
-        except RuntimeError:  # no more threads: memory goes unwatched
-            self._watcher = None
+            thread.start()
+        except RuntimeError:  # no more threads: memory is not checked
+            self._memory_thread = None
 
-    def _unwatch(self) -> None:
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.stop()
+    def _stop_checks(self) -> None:
+        thread, self._memory_thread = self._memory_thread, None
+        if thread is not None:
+            thread.stop()
 
 
 batches = Batches(twins.core)
@@ -172,7 +175,7 @@ if hasattr(os, "register_at_fork"):
 class Batch:
     """`with gcctl.batch():`; may be entered again, also while entered.
 
-    One that nobody has any more, and that so cannot be left, ends without a collection.
+    A batch that is dropped without having been left ends without a collection.
     """
 
     def __init__(self) -> None:
@@ -183,7 +186,7 @@ class Batch:
         try:
             if not disabled():
                 batches.enter(entry)
-            # Last: another thread that leaves the same object takes what was entered.
+            # Last: another thread that leaves the same batch takes the entry from this list.
             self._entries.append(entry)
         except BaseException:
             batches.end(entry)
@@ -196,7 +199,7 @@ class Batch:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._entries:  # with the next two lines one step
+        if self._entries:  # one step with the next two lines
             entry = self._entries[-1]
             del self._entries[-1]
             try:
@@ -208,13 +211,14 @@ class Batch:
 def batch() -> Batch:
     """A context manager: automatic GC is held off within it, and one full collection ends it.
 
-    For work that builds much and throws little away, where automatic GC goes through all of it
-    again and again. It acts with or without `install()`. Nested batches, and batches of other
-    threads, are part of the outermost: the last one to end collects, also when it ends by an
-    exception. Automatic GC that was off stays off. `gcctl.uninstall()` ends the batches that were
-    begun since `install()`.
+    For work that builds much and throws little away: automatic GC would go through all of it again
+    and again. It works with or without `install()`.
 
-    With a `memory_limit` installed, memory is watched meanwhile, by a thread.
+    Batches may be nested, and several threads may have one at the same time. The last one to end
+    collects, also when it ends by an exception. If automatic GC was off before, it stays off.
+    `gcctl.uninstall()` ends the batches that were begun since `install()`.
+
+    If gcctl is installed with a `memory_limit`, a thread checks memory during the batch.
     """
     return Batch()
 
@@ -222,9 +226,9 @@ def batch() -> Batch:
 def batched_gc(iterable: Iterable[T], *, every: int = 10) -> Iterator[T]:
     """Iterate in a batch: chunk after chunk of something large, with memory under control.
 
-    After each item memory is checked as by `check_memory()`, after `every` items generation 0 is
-    collected. A full collection ends it, also when the loop is left early and the iterator dropped.
-    Raises ValueError unless `every` is a whole number of at least 1.
+    Memory is checked after each item, as by `check_memory()`. Generation 0 is collected after every
+    `every` items. A full collection ends the batch, also when the loop is left early and the
+    iterator is dropped. Raises ValueError unless `every` is a whole number of at least 1.
     """
     if type(every) is not int or every < 1:
         raise ValueError(
@@ -242,7 +246,7 @@ def _in_batch(items: Iterator[T], every: int) -> Iterator[T]:
                 item = [next(items)]
             except StopIteration:
                 return
-            yield item.pop()  # an item in a variable, or in enumerate(), would stay in memory
+            yield item.pop()  # a variable, or enumerate(), would keep the item in memory
             number += 1
             if active:
                 batches.check()

@@ -1,4 +1,4 @@
-"""`hold()`: no collection that can wait, for the length of a section that must not be stopped."""
+"""`hold()`: a section of the program during which collections wait."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 from types import TracebackType
 
+from gcctl._base.public import public
 from gcctl._config.config import disabled
 from gcctl._config.fields import DURATION, parse
 from gcctl._core.protocol import Core
@@ -14,101 +15,105 @@ from gcctl._interpreter.automatic_gc import automatic_gc
 from gcctl._process import twins
 
 LINGER_SECONDS = 1.0
-"""How long the thread that minds deadlines stays when there are none: starting one takes longer
+"""How long the deadline thread stays when there are no sections. To start a thread takes longer
 than most sections."""
 
 
 class Section:
-    """One time that a `hold` was entered."""
+    """A `hold` that has been entered and not left yet."""
 
     __slots__ = ("ends_at", "holds_core")
 
     def __init__(self, ends_at: float) -> None:
         self.ends_at = ends_at
-        """Of `time.monotonic()`."""
+        """Its deadline, in seconds of `time.monotonic()`."""
         self.holds_core = False
 
 
-class Holding:
-    """The sections of a process, whichever threads they are in.
+class Sections:
+    """The sections of a process, in whichever threads they are.
 
-    Without a lock, as AutomaticGC is.
+    There is no lock, for the reason that `AutomaticGC` gives.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._sections: dict[Section, None] = {}
-        self._ends_at = 0.0  # of the first of those that overlap: no later is anything held
-        self._minder: object = None  # the thread that minds deadlines, or None
+        self._open: dict[Section, None] = {}
+        # The deadline of the first of the sections that overlap: nothing is held any longer.
+        self._ends_at = 0.0
+        self._deadline_thread: object = None  # stands for the thread that runs; None: none does
 
     def enter(self, section: Section) -> None:
-        """`leave` undoes it, also where it was interrupted."""
+        """`leave()` undoes it, even where it was interrupted."""
         self._core.hold()
-        section.holds_core = True  # one step with the end of that call
+        section.holds_core = True  # one step with the end of the call: see AutomaticGC
         automatic_gc.hold(section)
-        if not self._sections:
+        if not self._open:
             self._ends_at = section.ends_at
-        self._sections[section] = None  # from here on its deadline counts
-        if self._minder is None:
-            self._minder = mine = object()
+        self._open[section] = None  # from here on its deadline counts
+        if self._deadline_thread is None:
+            self._deadline_thread = mine = object()
             try:
-                _thread.start_new_thread(self._mind, (mine,))
+                _thread.start_new_thread(self._watch_deadlines, (mine,))
             except RuntimeError:  # no threads at this moment, or no more
-                self._minder = None
+                self._deadline_thread = None
 
     def leave(self, section: Section) -> None:
-        """Does nothing for one whose deadline has passed. May be asked again where it was
+        """Does nothing for a section that its deadline has ended. To be called again where it was
         interrupted."""
         if section.holds_core:
             section.holds_core = False
             self._core.release()
         automatic_gc.release(section)
-        self._sections.pop(section, None)
+        self._open.pop(section, None)
 
     def after_fork(self) -> None:
         """In the child, where nobody holds anything."""
-        for section in self._sections:
+        for section in self._open:
             section.holds_core = False
-        self._sections = {}
-        self._minder = None
+        self._open = {}
+        self._deadline_thread = None
 
-    def _mind(self, mine: object) -> None:
+    def _watch_deadlines(self, mine: object) -> None:
+        """What the thread does: end sections at their deadlines."""
         idle_since = time.monotonic()
-        while self._minder is mine:
+        while self._deadline_thread is mine:
             now = time.monotonic()
-            sections = list(self._sections)
-            for section in sections:
+            found = list(self._open)
+            for section in found:
                 if min(section.ends_at, self._ends_at) <= now:
                     self.leave(section)
-            if sections:
+            if found:
                 idle_since = now
             elif now - idle_since > LINGER_SECONDS:
-                self._minder = None
-                if not self._sections:  # one may have begun just before that line
+                self._deadline_thread = None
+                if not self._open:  # one may have begun just before that line
                     return
-                self._minder = mine
-            ends_at = min((section.ends_at for section in sections), default=now + LINGER_SECONDS)
-            ends_at = min(ends_at, self._ends_at) if sections else ends_at
-            # A section that begins meanwhile may end sooner than those that are there.
+                self._deadline_thread = mine
+            ends_at = min((section.ends_at for section in found), default=now + LINGER_SECONDS)
+            ends_at = min(ends_at, self._ends_at) if found else ends_at
+            # At most 10 ms: a section that begins meanwhile may have an earlier deadline.
             time.sleep(min(max(ends_at - now, 0.001), 0.01))
 
 
-holding = Holding(twins.core)
+sections = Sections(twins.core)
 """Of this process."""
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=holding.after_fork)
+    os.register_at_fork(after_in_child=sections.after_fork)
 
 
+@public
 class hold:
-    """`with gcctl.hold():` around a section that no collection is to stop, in any thread.
+    """`with gcctl.hold():` around a section that no collection shall interrupt, in any thread.
 
-    Boundaries owe their collections, and automatic GC is held off, until the section ends or its
-    `deadline` ("10ms", or seconds as a number) has passed, so that memory stays bounded. Of
-    sections that overlap, all end with the deadline of the one that began first. Explicit
-    calls of `gc.collect()` still collect. It acts with or without `install()`, may be entered
-    again while entered, and shared between threads. Raises ConfigError for a deadline that is not
-    from 1 ns to 1 h.
+    Automatic GC is held off, and what is due at boundaries waits, until the section ends. It waits
+    no longer than `deadline` ("10ms", or seconds as a number), so that memory stays bounded. If
+    sections overlap, all of them end at the deadline of the one that began first. Explicit calls of
+    `gc.collect()` still collect.
+
+    It works with or without `install()`. A `hold` may be entered again while entered, and be shared
+    between threads. Raises ConfigError for a deadline that is not from 1 ns to 1 h.
     """
 
     __slots__ = ("_deadline", "_sections")
@@ -123,9 +128,9 @@ class hold:
         if disabled():
             return self
         try:
-            holding.enter(section)
+            sections.enter(section)
         except BaseException:  # a signal handler's: there will be no __exit__
-            holding.leave(self._sections.pop())
+            sections.leave(self._sections.pop())
             raise
         return self
 
@@ -135,4 +140,4 @@ class hold:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        holding.leave(self._sections.pop())
+        sections.leave(self._sections.pop())

@@ -1,4 +1,4 @@
-"""install() and uninstall(): at most one controller in a process, through forks and to its end."""
+"""install() and uninstall(): one installation per process at most, through forks and to its end."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gcctl._interpreter.preload import preload
 from gcctl._interpreter.settings import NotRestoredError
 from gcctl._lifecycle.batch import batches
 from gcctl._lifecycle.controller import Controller
+from gcctl._lifecycle.installation import Installation
 from gcctl._monitor.statistics import Stats
 from gcctl._process import twins
 
@@ -26,16 +27,16 @@ EXIT_WAIT_SECONDS = 5.0
 
 
 # One per process, because the interpreter has one collector and one set of settings. Written only
-# with _lock held; _installed is read without it, as one reference.
-_installed: Controller | None = None
+# with _lock held. Read without it, as one reference.
+_installation: Installation | None = None
 _lock = _thread.RLock()
-# The thread that is inside install() or uninstall(), or 0. Only code that the interpreter calls in
-# the middle of these, a signal handler or a finalizer, gets past the lock and finds it set.
+# The thread that is inside install() or uninstall(), or 0. A signal handler or a finalizer of the
+# same thread, called in the middle of these, gets past the lock and finds it set. Nobody else does.
 _changing = 0
 _cancelled = False  # uninstall() was called in the middle of install()
 _hooked = False
-# In a master too that installs nothing itself, but has prepared its heap for those it forks.
-_fork_guard = ForkGuard(twins.core, lambda: _installed is not None or preload.shared)
+# Also for a master that installs nothing itself, but has prepared its heap for its children.
+_fork_guard = ForkGuard(twins.core, lambda: _installation is not None or preload.shared)
 
 
 def install(
@@ -51,21 +52,21 @@ def install(
     variables, which beat the file, which beats the preset.
 
     Raises ConfigError for a value that is not accepted and GcctlError when gcctl is installed
-    already; the interpreter is then as it was. With `GCCTL_DISABLE=1` it does nothing but log that,
-    and returns a controller that is not installed.
+    already; the interpreter is then as it was. With `GCCTL_DISABLE=1` it only logs that it is
+    disabled, and returns a controller that is not installed.
     """
     if disabled():
         log.warning("disabled by GCCTL_DISABLE: nothing is installed")
-        return Controller(Config(policy="off"), "nowhere", _uninstall_if_installed)
+        return _installation_of(Config(policy="off"), "nowhere").controller
     return install_config(Config.resolve(policy, config, overrides), _caller())
 
 
 def install_config(config: Config, installed_at: str) -> Controller:
-    """As `install()`, of a configuration that is not to be resolved any further."""
-    global _installed, _changing, _cancelled
+    """As `install()`, with a configuration that is complete already."""
+    global _installation, _changing, _cancelled
     me = _thread.get_ident()
     with _lock:
-        if _changing:  # with the next line one step, between which no signal is looked for
+        if _changing:  # one step with the assignment: no signal handler runs in between
             raise GcctlError(
                 "install() in the middle of install() or uninstall(): "
                 "a signal handler or a finalizer cannot change the controller at this moment"
@@ -74,50 +75,58 @@ def install_config(config: Config, installed_at: str) -> Controller:
         _cancelled = False
         try:
             _demand_gil()
-            if _installed is not None:
+            if _installation is not None:
+                first = _installation.controller
                 raise GcctlError(
-                    f"gcctl is already installed: policy {_installed.config.policy!r}, at "
-                    f"{_installed.installed_at}; call gcctl.uninstall() first"
+                    f"gcctl is already installed: policy {first.config.policy!r}, at "
+                    f"{first.installed_at}; call gcctl.uninstall() first"
                 )
-            controller = Controller(config, installed_at, _uninstall_if_installed)
-            _installed = controller  # before anything is changed, so that it is undone
-            controller.installed = True
-            _start(controller)
+            installation = _installation_of(config, installed_at)
+            _installation = installation  # before anything is changed, so that it is undone
+            installation.controller.installed = True
+            _start(installation)
         finally:
             _changing = 0
     with suppress(Exception):  # a broken logging setup must not look like a failure
         core = f"{twins.core.implementation} core ({twins.reason})"
         log.info("installed: policy %s, %s", config.policy, core)
-    return controller
+    return installation.controller
+
+
+def _installation_of(config: Config, installed_at: str) -> Installation:
+    return Installation(config, installed_at, _uninstall_if_installed)
 
 
 def _demand_gil() -> None:
-    # Both cores count on it. A free-threaded build switches it back on when it imports the compiled
-    # one, unless it was told not to.
+    # Both cores rely on it. A free-threaded build switches it on when it imports the compiled core,
+    # unless it was told not to.
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise GcctlError("gcctl needs the GIL, which is off in this process: set PYTHON_GIL=1")
 
 
 def share_with_children() -> bool:
-    """In a pre-fork master, before a fork: what it has loaded is collected and frozen, so that the
-    collections of its children do not write to it; from then on automatic GC is off here, not
-    there. False where gcctl is installed here, which has its own way with the heap."""
-    if _installed is not None:
+    """In a pre-fork master, before a fork: collect and freeze what it has loaded, so that the
+    collections of its children do not write to it.
+
+    From then on automatic GC is off in the master, not in the children. False, and nothing is done,
+    where gcctl is installed in the master: then its policy decides what is frozen.
+    """
+    if _installation is not None:
         return False
     _hook_into_process()
     preload.share()
     return True
 
 
-def _start(controller: Controller) -> None:
+def _start(installation: Installation) -> None:
     """Start it, or put everything back."""
     try:
         _hook_into_process()
-        controller._start()
+        installation.start()
         if _cancelled:
             raise GcctlError("gcctl was uninstalled while it was being installed")
     except BaseException:
-        _put_back(controller)
+        _put_back(installation)
         raise
 
 
@@ -131,46 +140,46 @@ def uninstall() -> None:
     me = _thread.get_ident()
     with _lock:
         if _changing:  # with the assignment below one step
-            _cancelled = True  # install() gives up; uninstall() is at it anyway
+            _cancelled = True  # install() then gives up; another uninstall() goes on
             return
         _changing = me
         try:
-            controller = _installed
-            if controller is None:
+            installation = _installation
+            if installation is None:
                 batches.repair()
                 return
             try:
-                controller._finish()
+                installation.finish()
             finally:
-                _put_back(controller)
+                _put_back(installation)
         finally:
             _changing = 0
     with suppress(Exception):  # all is done: a broken logging setup must not look like a failure
-        controller._log_end()
+        installation.log_end()
 
 
-def _put_back(controller: Controller) -> None:
-    """Restore the settings; again from the start where a signal that raises gets in between.
+def _put_back(installation: Installation) -> None:
+    """Restore the settings; again from the start where a signal handler raises in the middle.
 
-    Should that be interrupted too, the controller stays installed, and the exit of the process or
+    If the second attempt is interrupted too, gcctl stays installed. The exit of the process or
     another call completes it.
     """
     try:
-        controller._restore()
+        installation.restore()
     except NotRestoredError:  # tried in full
-        _forget(controller)
+        _forget(installation)
         raise
     except BaseException:
-        controller._restore()
-        _forget(controller)
+        installation.restore()
+        _forget(installation)
         raise
-    _forget(controller)
+    _forget(installation)
 
 
-def _forget(controller: Controller) -> None:
-    global _installed
-    _installed = None
-    controller.installed = False
+def _forget(installation: Installation) -> None:
+    global _installation
+    _installation = None
+    installation.controller.installed = False
 
 
 def _uninstall_if_installed(controller: Controller) -> None:
@@ -181,19 +190,34 @@ def _uninstall_if_installed(controller: Controller) -> None:
 
 def installed() -> Controller | None:
     """The controller that is installed in this process."""
-    return _installed
+    installation = _installation
+    return installation.controller if installation is not None else None
+
+
+def idle() -> float | None:
+    """Do what waits for idle time, in a thread of the program that has nothing to do.
+
+    Called when that thread has waited for `idle.INTERVAL_SECONDS`. Returns after how many seconds
+    to call it again; None: not before the next boundary. For integrations that know of a place
+    where the program waits.
+    """
+    installation = _installation
+    return installation.idle() if installation is not None else None
 
 
 def stats() -> Stats:
     """The statistics of the installed controller; all zero when there is none."""
-    controller = _installed
+    controller = installed()
     return controller.stats() if controller is not None else Stats()
 
 
 def report(format: Literal["text", "json"] = "text") -> str:
-    """The statistics for people, over several lines; or as "json", everything there is to know:
-    statistics, configuration, the last collections. Raises ValueError for another format."""
-    controller = _installed
+    """The statistics for people, in several lines.
+
+    With "json": everything that gcctl knows, as one line of JSON: statistics, configuration, the
+    last collections. Raises ValueError for another format.
+    """
+    controller = installed()
     if controller is not None:
         return controller.report(format)
     from gcctl._monitor.report import render  # as Controller.report()
@@ -204,18 +228,20 @@ def report(format: Literal["text", "json"] = "text") -> str:
 def check_memory() -> bool:
     """Compare memory with `memory_limit` now, and collect if it is over; True in high-memory mode.
 
-    For work without request boundaries, after each chunk of it. Where nothing is to be done it
-    takes about a microsecond, with a share of the machine's memory five. False when nothing is
-    installed, or no limit.
+    For work without request boundaries: call it after each chunk. Under the limit it takes about
+    1 µs, or 5 µs where the limit is a share of memory. False when nothing is installed, or without
+    a limit.
     """
-    controller = _installed
+    controller = installed()
     return controller is not None and controller.check_memory()
 
 
 def should_recycle() -> bool:
-    """Whether this worker should be replaced by a fresh one after the request in hand; why, is in
-    `stats().recycle_advice`. False when nothing is installed."""
-    controller = _installed
+    """Whether this worker should be replaced by a fresh one after the request in hand.
+
+    `stats().recycle_advice` says why. False when nothing is installed.
+    """
+    controller = installed()
     return controller is not None and controller.recycle_advice is not None
 
 
@@ -228,7 +254,8 @@ def _caller() -> str:
 
 
 def _hook_into_process() -> None:
-    """At exit and at fork; once, for such hooks cannot be taken back, and look for themselves."""
+    """Register what runs at exit and at forks: once, because such hooks cannot be removed. Each
+    finds out by itself whether gcctl is installed."""
     global _hooked
     if _hooked:
         return
@@ -243,7 +270,7 @@ def _hook_into_process() -> None:
 
 
 def _at_exit() -> None:
-    # A daemon thread may sit in uninstall() for ever, in a finalizer that waits for something.
+    # A daemon thread may never leave uninstall(): a finalizer in it may wait for something.
     if _lock.acquire(timeout=EXIT_WAIT_SECONDS):
         try:
             uninstall()
@@ -252,9 +279,9 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    controller = _installed
-    if controller is not None:
-        controller._before_fork()
+    installation = _installation
+    if installation is not None:
+        installation.before_fork()
     _fork_guard.before()
 
 
@@ -264,5 +291,5 @@ def _after_fork_in_child() -> None:
         _lock = _thread.RLock()
         _changing = 0
     _fork_guard.after_in_child()
-    if _installed is not None:
-        _installed._after_fork()
+    if _installation is not None:
+        _installation.after_fork()

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from gcctl._base import log
 from gcctl._base.jitter import random_share
-from gcctl._base.record import record
-from gcctl._base.units import duration, size
+from gcctl._base.units import size
 from gcctl._memory.cgroup import MemoryGroups
 from gcctl._memory.limits import Limit, Used, machine_bytes
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.protocol import Memory
 
 LEAVE_AT = 0.9
@@ -61,35 +61,6 @@ LEAST_SHARE = 1e-6
 
 GENERATIONS = (0, 1, 2)
 DID_NOT_RUN = -1
-
-
-@record()
-class MemoryEvent:
-    """One aggressive collection for memory pressure. Sizes are bytes."""
-
-    time_ns: int
-    """The start, on the monotonic clock."""
-    limited: str
-    """The memory that is limited: "RSS", the name of a control group, or "physical memory"."""
-    limit_bytes: int
-    used_before_bytes: int
-    used_after_bytes: int
-    rss_before_bytes: int
-    rss_after_bytes: int
-    collected_by_generation: tuple[int, int, int]
-    """Unreachable objects found in each generation. They are collected one after the other."""
-    took_ns: int
-    """Including the time to give memory back to the system."""
-
-    def __str__(self) -> str:
-        young, middle, old = self.collected_by_generation
-        return (
-            f"{self.limited} {size(self.used_before_bytes)}, over the limit of "
-            f"{size(self.limit_bytes)}: collected {young:,}, {middle:,} and {old:,} objects of "
-            f"generations 0, 1 and 2 in {duration(self.took_ns)}; now "
-            f"{size(self.used_after_bytes)}, RSS {size(self.rss_before_bytes)} before and "
-            f"{size(self.rss_after_bytes)} after"
-        )
 
 
 class Listener(NamedTuple):

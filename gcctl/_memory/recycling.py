@@ -7,9 +7,11 @@ from typing import Literal
 from gcctl._base import log
 from gcctl._base.callbacks import Callback, CallbackThread
 from gcctl._base.jitter import random_share
+from gcctl._base.public import public
 from gcctl._base.record import record
 
 
+@public
 @record()
 class RecycleAdvice:
     """Why this worker should be replaced, after the request that it is working on."""

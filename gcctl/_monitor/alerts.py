@@ -1,4 +1,4 @@
-"""Alerts: what whoever runs the service wants to know, and not more often than helps."""
+"""Alerts: what operators want to know, but no more often than is useful."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from gcctl._base import log
 from gcctl._base.callbacks import Callback, CallbackThread
+from gcctl._base.public import public
 from gcctl._base.record import record
 
 AlertKind = Literal["long_gc_pause", "high_memory", "gc_frequency", "gc_settings_changed"]
@@ -13,10 +14,11 @@ AlertKind = Literal["long_gc_pause", "high_memory", "gc_frequency", "gc_settings
 KEPT = 32
 MINUTE_NS = 60 * 10**9
 SHORTEST_NS, LONGEST_NS = MINUTE_NS, 60 * MINUTE_NS
-"""Time between two alerts of a kind: it doubles from the one to the other for as long as they keep
-coming, so an hour of trouble is six lines in the log."""
+"""Time between two alerts of the same kind. It starts with the shortest and doubles up to the
+longest, as long as alerts keep coming. So an hour of trouble is six lines in the log."""
 
 
+@public
 class AlertCounts(NamedTuple):
     """A count for each kind of alert; `Alert.kind` says what they mean."""
 
@@ -26,9 +28,10 @@ class AlertCounts(NamedTuple):
     gc_settings_changed: int = 0
 
 
+@public
 @record()
 class Alert:
-    """Something that whoever runs the service may want to know."""
+    """Something that whoever runs the service may want to know: see `Controller.on_alert`."""
 
     kind: str
     """`long_gc_pause`: a collection took longer than `max_pause`. `high_memory`: memory went over
@@ -36,14 +39,14 @@ class Alert:
     `max_collections_per_minute`. `gc_settings_changed`: somebody else changed what `gc` is set to.
     """
     time_ns: int
-    """When, on the monotonic clock."""
+    """When, in nanoseconds of the monotonic clock."""
     message: str
     suppressed: int = 0
-    """Alerts of this kind since the last one that was told of."""
+    """Alerts of this kind that were left out since the last one, because they came too often."""
 
 
 class _Limit:
-    """When may the next alert of a kind be told of?"""
+    """Decides when the next alert of a kind may be told."""
 
     def __init__(self) -> None:
         self._next_ns: int | None = None
@@ -52,14 +55,15 @@ class _Limit:
         self.suppressed = 0
 
     def passes(self, now_ns: int) -> bool:
-        # One step, whichever threads come here at once: nothing is called.
+        # One step, also when several threads come here at once, because nothing is called.
         self.count += 1
         interval_ns = SHORTEST_NS
         if self._next_ns is not None:
             if now_ns < self._next_ns:
                 self.suppressed += 1
                 return False
-            if now_ns < self._next_ns + self._interval_ns:  # else: it was quiet for as long again
+            # Else there was no alert for as long again: it starts with the shortest.
+            if now_ns < self._next_ns + self._interval_ns:
                 interval_ns = self._interval_ns * 2
         if interval_ns > LONGEST_NS:
             interval_ns = LONGEST_NS
@@ -69,10 +73,10 @@ class _Limit:
 
 
 class Alerts:
-    """Counts alerts; logs, keeps and delivers those that are not too many."""
+    """Counts all alerts. Logs, keeps and delivers those that do not come too often."""
 
     def __init__(self) -> None:
-        self._delivery: CallbackThread[Alert] = CallbackThread("alerts")
+        self._callbacks: CallbackThread[Alert] = CallbackThread("alerts")
         self.clear()
 
     def clear(self) -> None:
@@ -86,11 +90,11 @@ class Alerts:
 
     @property
     def counts(self) -> AlertCounts:
-        """All there were, also those that were suppressed."""
+        """All alerts, also those that were suppressed."""
         return AlertCounts(**{kind: limit.count for kind, limit in self._limits.items()})
 
     def add_callback(self, callback: Callback[Alert]) -> None:
-        self._delivery.add(callback)
+        self._callbacks.add(callback)
 
     def add(self, kind: AlertKind, time_ns: int, message: str) -> None:
         limit = self._limits[kind]
@@ -101,15 +105,15 @@ class Alerts:
             message = f"{message} (and {suppressed:,} more of this kind before it)"
         alert = Alert(kind, time_ns, message, suppressed)
         self._kept = (*self._kept, alert)[-KEPT:]
-        self._delivery.send(alert)
+        self._callbacks.send(alert)
         log.warning("%s", message)
 
     def resume(self) -> None:
-        self._delivery.resume()
+        self._callbacks.resume()
 
     def finish(self, seconds: float) -> None:
-        self._delivery.finish(seconds)
+        self._callbacks.finish(seconds)
 
     def after_fork(self) -> None:
         self.clear()
-        self._delivery.after_fork()
+        self._callbacks.after_fork()

@@ -1,4 +1,4 @@
-"""Statistics as text for people; as JSON they are `gcctl._monitor.report_json`'s."""
+"""The report: as text for people; as JSON by `gcctl._monitor.report_json`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BAR_WIDTH = 40
 ALERTS_SHOWN = 5
 
 STEPS = (0, *(digit * 10**zeros for zeros in range(20) for digit in (1, 2, 5)))
-"""Where one row of the pause histogram ends and the next begins, in nanoseconds."""
+"""Where a row of the pause histogram ends and the next one begins, in nanoseconds."""
 
 
 def render(
@@ -35,10 +35,10 @@ def render(
     config: Config | None,
     events: tuple[Event, ...],
 ) -> str:
-    """The report: `text` says it for people, `json` is one JSON object, in one line.
+    """The report as `text` for people, or as `json`: one JSON object, in one line.
 
-    `config` and `events`, the last collections, are in the JSON only. Raises ValueError for another
-    format.
+    Only the JSON has `config` and `events`, which are the last collections. Raises ValueError for
+    another format.
     """
     if format == "text":
         return full(stats)
@@ -48,7 +48,7 @@ def render(
 
 
 def full(stats: Stats) -> str:
-    """Everything, in sections of several lines."""
+    """The report for people: sections of several lines."""
     if stats.policy is None:
         return "gcctl is not installed"
     sections = (
@@ -74,16 +74,16 @@ def line(stats: Stats) -> str:
 
 
 def pause_rows(stats: CollectionStats) -> list[tuple[int, int, int]]:
-    """How many pauses were how long: (from, to, count), in nanoseconds, from the shortest pause to
-    the longest.
+    """Rows of the pause histogram: (from, to, count), the first two in nanoseconds, from the
+    shortest pause to the longest.
 
-    A bucket that reaches over a boundary counts where its middle is, so a pause within 1/32 of one
-    may be in the row next to its own.
+    A bucket that belongs to two rows counts in the row where its middle is. So a pause within 1/32
+    of the end of a row may be counted in the next one.
     """
     counts: Counter[int] = Counter()
     last = stats.pause_histogram[-1][0] if stats.pause_histogram else None
     for bucket, count in stats.pause_histogram:
-        # The longest is known exactly, and may be beyond what its bucket says.
+        # The longest pause is known exactly, and may be longer than its bucket says.
         middle = stats.pause_max_ns if bucket == last else sum(histogram.bounds(bucket)) // 2
         counts[min(bisect_right(STEPS, middle), len(STEPS) - 1)] += count
     rows = range(min(counts), max(counts) + 1) if counts else ()
@@ -190,7 +190,7 @@ def _pauses(stats: Stats) -> list[str]:
 
 
 def _figures(stats: CollectionStats) -> tuple[str, ...]:
-    """Of some of the collections, what the titles in `_pauses` promise."""
+    """The cells of one row, in the order of the titles in `_pauses`."""
     if not stats.collections:
         return "0", *["-"] * 8
     times = (
@@ -208,7 +208,7 @@ def _figures(stats: CollectionStats) -> tuple[str, ...]:
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Columns flush right."""
+    """Each row as a line; columns are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -222,7 +222,7 @@ def _histogram(stats: CollectionStats) -> list[str]:
     ranges = _aligned(
         [(duration(low), "to", duration(high), f"{count:,}") for low, high, count in rows]
     )
-    bars = ["#" * -(-count * BAR_WIDTH // most) for _, _, count in rows]  # for any count, one
+    bars = ["#" * -(-count * BAR_WIDTH // most) for _, _, count in rows]  # at least one
     lines = [f"{text}  {bar}" for text, bar in zip(ranges, bars, strict=True)]
     return _labelled(zip(chain(["histogram"], repeat("")), lines, strict=False))
 

@@ -1,4 +1,4 @@
-"""The report for programs: everything there is to know, as one JSON object."""
+"""The report for programs: everything that gcctl knows, as one JSON object."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def render(stats: Stats, config: Config | None, events: tuple[Event, ...]) -> st
 
 
 def plain(value: Any) -> Any:
-    """Made of what JSON has: fields become the items of an object; a float that is no number, null.
+    """`value` in types that JSON has. Fields become items of an object; NaN and infinity null.
 
-    By the fields that there are, so that none is forgotten when one is added.
+    It goes through all fields, so that a new one cannot be forgotten.
     """
     derived = _derived(value) if isinstance(value, CollectionStats) else {}
     if hasattr(value, "_asdict"):  # a record, or a NamedTuple
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def _derived(stats: CollectionStats) -> dict[str, Any]:
-    """The properties, the percentiles, and the histogram with bounds for the numbers of buckets."""
+    """The properties, the percentiles, and the histogram with bounds instead of bucket numbers."""
     kind = type(stats)
     properties = [name for name in dir(kind) if isinstance(getattr(kind, name), property)]
     bounds = ((*histogram.bounds(bucket), count) for bucket, count in stats.pause_histogram)
@@ -91,10 +91,10 @@ SITE_PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(
 
 @functools.cache
 def _version() -> str | None:
-    """Of gcctl, by the name of the metadata beside the package; None where it is elsewhere.
+    """The version of gcctl, by the name of the metadata beside the package; None without that.
 
-    At the end of a program importlib.metadata could do harm: it imports a good two dozen modules
-    (csv, calendar, email), for which the program's own of the same names would be taken and run.
+    importlib.metadata could do harm at the end of a program. It imports some two dozen modules
+    (csv, calendar, email). Where the program has modules of the same names, those would be run.
     """
     with suppress(OSError):
         for name in os.listdir(SITE_PACKAGES):

@@ -1,4 +1,4 @@
-"""Collections and memory samples turned into statistics and alerts."""
+"""Statistics: of collections, requests and memory, at one moment."""
 
 from __future__ import annotations
 
@@ -7,27 +7,32 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gcctl._auto.stats import AutoStats
+from gcctl._base.public import public
 from gcctl._base.record import field_names, record
 from gcctl._concurrent.coordinator import ConcurrentStats
 from gcctl._core import histogram
 from gcctl._core.records import ByReason, Event, GenerationTotals, Snapshot
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor.alerts import Alert, AlertCounts, Alerts
 
 if TYPE_CHECKING:
     from gcctl._memory.limits import Used
-    from gcctl._memory.pressure import MemoryEvent
 
 SAMPLES_KEPT = 120
 SAMPLE_NS = 10**9
-"""Shortest time between two memory samples that are kept; the mean and the peak are of all."""
+"""Shortest time between two memory samples that are kept. Mean and peak count every sample."""
 
 MEMORY_EVENTS_KEPT = 32
 
 
+@public
 @record()
 class CollectionStats:
-    """Some of the collections, taken together. Durations are nanoseconds."""
+    """Figures of several collections together, such as those of one generation.
+
+    Durations are nanoseconds.
+    """
 
     collections: int = 0
     objects_collected: int = 0
@@ -35,16 +40,17 @@ class CollectionStats:
     pause_total_ns: int = 0
     pause_max_ns: int = 0
     pause_histogram: tuple[tuple[int, int], ...] = ()
-    """(bucket, count) of each bucket that has any; `histogram.bounds` gives its range."""
+    """(bucket, count) of each bucket that is not empty; `histogram.bounds` gives its range."""
 
     @property
     def pause_mean_ns(self) -> int:
         return self.pause_total_ns // self.collections if self.collections else 0
 
     def pause_percentile_ns(self, q: float) -> int:
-        """The pause that `q` % of the collections did not exceed, `q` from 0 to 100.
+        """The pause in nanoseconds that `q` % of the collections did not exceed, `q` from 0 to 100.
 
-        At most 1/16 off between 1 µs and 100 s; exact for 100. Raises ValueError for another `q`.
+        The error is at most 1/16 between 1 µs and 100 s, and none for 100. Raises ValueError for
+        another `q`.
         """
         return histogram.percentile(self.pause_histogram, q, longest=self.pause_max_ns)
 
@@ -54,42 +60,46 @@ class CollectionStats:
         return self.objects_collected * 1e6 / self.pause_total_ns if self.pause_total_ns else 0.0
 
 
+@public
 @record()
 class MinuteStats(CollectionStats):
-    """The collections of the last minute (of 55 to 60 seconds)."""
+    """The collections of the last minute; more exactly, of the last 55 to 60 seconds."""
 
     collections_by_generation: tuple[int, int, int] = (0, 0, 0)
 
 
+@public
 class MemorySample(NamedTuple):
     time_ns: int
-    """On the monotonic clock."""
+    """When, in nanoseconds of the monotonic clock."""
     rss_bytes: int
 
 
+@public
 @record()
 class Stats(CollectionStats):
-    """All counters at one moment, since `install()` (in a forked child, since the fork).
+    """All counters at one moment, since `install()`, or in a forked child since the fork.
 
-    All zero when nothing is installed. Durations are nanoseconds, sizes bytes.
+    All zero when gcctl is not installed. Durations are nanoseconds, sizes are bytes.
     """
 
     policy: str | None = None
     implementation: str = ""
-    """The core at work: "c" or "python"."""
+    """The core that is used: "c" or "python"."""
     elapsed_ns: int = 0
     cpu_ns: int = 0
-    """CPU time that the process has taken meanwhile, all threads together."""
+    """CPU time of the process since then, all threads together."""
     requests: int = 0
-    """Finished requests: contexts left, and ticks."""
+    """Finished requests, each `tick()` included."""
     failures: int = 0
-    """Requests left by an `Exception`."""
+    """Requests that ended by an `Exception`."""
     in_flight: int = 0
-    """Requests entered and not yet left."""
+    """Requests that have begun and not ended."""
     unmatched_exits: int = 0
-    """Exits that had no request to leave: ignored, but a sign of a hook in the wrong place."""
+    """Ends of requests that had not begun. They are ignored, but a sign of a hook in the wrong
+    place."""
     faults: int = 0
-    """Errors inside gcctl that were kept away from a request."""
+    """Errors inside gcctl that were kept away from requests."""
     generations: tuple[CollectionStats, CollectionStats, CollectionStats] = (
         CollectionStats(),
         CollectionStats(),
@@ -100,35 +110,35 @@ class Stats(CollectionStats):
     """Why they ran: scheduled, emergency, pressure, requested (by a call of gcctl), external
     (automatic GC, or somebody else's `gc.collect()`; with `monitoring`, or under `auto`)."""
     auto: AutoStats | None = None
-    """What the policy `auto` knows and did last; None under another policy."""
+    """What the policy `auto` knows and has done last; None under another policy."""
     concurrent: ConcurrentStats = ConcurrentStats()
-    """Concurrent full collections, and what their children took."""
+    """Concurrent full collections, with CPU time and memory of their children."""
     last_minute: MinuteStats = MinuteStats()
     rss_bytes: int = 0
     """Resident set size of the process now; 0 where the system does not tell."""
     rss_mean_bytes: int = 0
-    """Of all samples: one at most every `check_interval`, at boundaries, and one now."""
+    """Mean of all samples: one per check, so at most one every `check_interval`, and one now."""
     rss_peak_bytes: int = 0
     memory_samples: tuple[MemorySample, ...] = ()
-    """The last ones, oldest first, at most 120, a second or more apart."""
+    """The last samples, oldest first; at most 120, at least a second apart."""
     memory_limited: str = ""
-    """What `memory_limit` is compared with: "RSS", a control group, "physical memory"; "" without
+    """What `memory_limit` is compared with: "RSS", a control group or "physical memory"; "" without
     a limit."""
     memory_used_bytes: int = 0
     memory_limit_bytes: int = 0
     memory_stalled_share: float = 0.0
     """Share of the last 10 s in which some task of the control group, or of the machine, waited for
-    memory (PSI); 0 where the kernel does not tell, or nothing has a limit."""
+    memory (PSI); 0 where the kernel does not tell, or without a limit."""
     high_memory: bool = False
-    """In high-memory mode now."""
+    """Whether high-memory mode is on now."""
     high_memory_events: int = 0
     """How often that mode was entered."""
     memory_events: tuple[MemoryEvent, ...] = ()
     """The last aggressive collections, oldest first; at most 32."""
     alerts: tuple[Alert, ...] = ()
-    """The last ones, oldest first; at most 32."""
+    """The last alerts, oldest first; at most 32."""
     alert_counts: AlertCounts = AlertCounts()
-    """All there were, also those too frequent to be told of."""
+    """All alerts, also those that were suppressed because they came too often."""
     recycle_advice: RecycleAdvice | None = None
 
     @property
@@ -143,15 +153,17 @@ class Stats(CollectionStats):
 
     @property
     def gc_cpu_share(self) -> float:
-        """Pauses, and the CPU time of concurrent collections' children, as a share of all the CPU
-        time, theirs included. A pause is measured by the wall clock, so on a busy machine this
-        reads high."""
+        """Share of CPU time that went into GC: pauses, and the children of concurrent collections,
+        over the CPU time of the process and those children.
+
+        Pauses are measured by the wall clock, so this is too high on a busy machine.
+        """
         gc_ns = self.pause_total_ns + self.concurrent.child_cpu_ns
         return gc_ns / (self.cpu_ns + self.concurrent.child_cpu_ns) if self.cpu_ns else 0.0
 
 
 def collection_counters(generations: tuple[GenerationTotals, ...]) -> dict[str, Any]:
-    """The fields of CollectionStats for several totals taken together."""
+    """The fields of CollectionStats, for several totals together."""
     pauses: Counter[int] = Counter()
     for totals in generations:
         pauses.update(dict(totals.pauses))
@@ -182,7 +194,7 @@ def core_counters(snapshot: Snapshot) -> dict[str, Any]:
 
 
 class Monitor:
-    """What is known besides the core's counters: time, memory, alerts."""
+    """What is counted outside the core: elapsed time, CPU time, memory, alerts."""
 
     def __init__(self, now_ns: int) -> None:
         self.alerts = Alerts()
@@ -213,13 +225,13 @@ class Monitor:
         self._rss_peak = max(self._rss_peak, event.rss_before_bytes)
 
     def counters(self, now_ns: int, used: Used | None) -> dict[str, Any]:
-        """The fields of Stats that are kept here; `used` is the memory against its limit."""
+        """The fields of Stats that are counted here; `used` is the memory against its limit."""
         return {
             "elapsed_ns": now_ns - self._since_ns,
             "cpu_ns": time.process_time_ns() - self._cpu_since_ns,
             "rss_mean_bytes": self._rss_total // max(self._samples_taken, 1),
             "rss_peak_bytes": self._rss_peak,
-            # Copied first: a finalizer that looks may run while a tuple is being made.
+            # Copied first: while a tuple is being made, a finalizer may run that calls stats().
             "memory_samples": tuple(self._samples.copy()),
             "memory_limited": used.what if used else "",
             "memory_used_bytes": used.bytes if used else 0,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # typing's own takes its time to import
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that `argv` (the process's own arguments by default) asks for.
+    """Run the command that `argv` asks for, by default the process's own arguments. Returns the
+    exit status.
 
     With the process's own arguments, `gcctl run` becomes the program and does not return. Wrong
     arguments raise SystemExit(2), as argparse does.

@@ -1,4 +1,4 @@
-"""`gcctl demo`: what gcctl does, measured on real work in processes of its own."""
+"""`gcctl demo`: measures real work with and without gcctl, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DemoCommand:
         for scenario in SCENARIOS.values():
             group = parser.add_argument_group(f"options of --scenario {scenario.name}")
             for flag, arguments in scenario.options.items():
-                # Absent unless given: a default would look like an option of another scenario.
+                # No default: an option that is there was given, perhaps for another scenario.
                 group.add_argument(flag, default=argparse.SUPPRESS, **arguments)
 
     def run(self, args: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ class DemoCommand:
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
-    """The scenario's options on the command line; those of another one end the process."""
+    """The scenario's options on the command line. Options of another scenario are an error."""
     given = {}
     for name, scenario in SCENARIOS.items():
         for flag in scenario.options:

@@ -1,10 +1,10 @@
-"""`gcctl run`: any program, under the controller.
+"""`gcctl run`: runs any program with gcctl installed.
 
-The program must not be able to tell: `__main__`, `sys.path`, tracebacks, warnings, pickles, signals
-and the exit status are those of `python PROGRAM`. Were it run inside this interpreter, our frames
-would be at the bottom of its stack, and all the rest an imitation. So this process becomes (exec)
-`python PROGRAM` itself, with one thing added: a directory in PYTHONPATH, `_boot`, whose module
-sitecustomize starts the controller and removes its own traces before the program is looked for.
+The program must not notice: `__main__`, `sys.path`, tracebacks, warnings, pickles, signals and the
+exit status are those of `python PROGRAM`. If it ran inside this interpreter, our frames would be at
+the bottom of its stack, and everything else would have to be imitated. So this process becomes
+(exec) `python PROGRAM` itself, with one addition: the directory `_boot` in PYTHONPATH. Its module
+sitecustomize installs gcctl, and removes its own traces before python searches for the program.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # typing's own takes its time to import
 
 BOOT_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_boot")
 PRESETS = "auto, instagram, production, conservative, off"
-"""As presets.py has them (a test compares): importing that takes as long as all else here."""
+"""The names in presets.py, which a test compares. Importing it takes as long as everything else."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 VALUE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--policy": {"help": f"the preset: {PRESETS} (default: the configuration's)"},
@@ -52,7 +52,7 @@ ALL_OPTIONS = (*VALUE_OPTIONS, *FLAGS)
 
 
 def split_program(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words of gcctl's own command line, and those of the program that it is to run."""
+    """The words of gcctl's own command line, and those of the program that it runs."""
     if words[:1] != [RunCommand.name]:
         return list(words), []
     at = 1
@@ -140,7 +140,7 @@ def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dic
     """The program's environment, with `_boot` in PYTHONPATH and the order for it.
 
     The order says how to undo that. Where python was told to ignore its environment variables (-E,
-    -I), it now must not, for PYTHONPATH's sake: so the others are put away meanwhile.
+    -I), it must now read PYTHONPATH. So the other variables are hidden until `_boot` runs.
     """
     hidden: dict[str, str | None] = {"PYTHONPATH": environ.get("PYTHONPATH")}
     if sys.flags.ignore_environment:
@@ -156,21 +156,21 @@ def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dic
 
 def _become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # one that was closed from the start
+        if stream is not None:  # None: it was closed from the start
             stream.flush()
     os.execve(command[0], list(command), dict(environment))
 
 
 def _run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    import subprocess  # only here, for it takes its time
+    import subprocess  # only here, because the import takes its time
 
     with subprocess.Popen(command, env=dict(environment)) as child:
         while True:
             try:
                 status = child.wait()
             except KeyboardInterrupt:
-                continue  # the terminal has sent it to the program too: what follows is its choice
-            return status if status >= 0 else 128 - status  # a signal's death, as shells say it
+                continue  # the terminal has sent it to the program too, which decides what to do
+            return status if status >= 0 else 128 - status  # killed by a signal: as shells say it
 
 
 COMMAND = RunCommand()

@@ -1,7 +1,7 @@
-"""What is exported, whatever the system: one table from `Stats` to numbers.
+"""What is exported to every metrics system: one table from `Stats` to numbers.
 
-Names and units are OpenTelemetry's. Prometheus has them in its own spelling, by the rules that its
-projects use for the conversion: `gc.collections` is `gcctl_gc_collections_total` there.
+Names and units are OpenTelemetry's. Prometheus has its own spelling of them, by the usual rules for
+that conversion: `gc.collections` is `gcctl_gc_collections_total` there.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from gcctl._monitor.statistics import Stats
 PAUSE_BOUNDS_NS: Final = tuple(2**exponent - 1 for exponent in range(15, 33))
 """Upper bounds (inclusive) of the exported histogram: 33 µs, then twice as much each, to 4.3 s.
 
-The core's buckets end one nanosecond before each power of two, among others, so that no bucket lies
-on both sides of a bound and the counts are exact.
+At each bound a bucket of the core's histogram ends: one nanosecond before a power of two. So each
+bucket lies between two bounds, and the counts are exact.
 """
 
 Values = Mapping[str, int]
-"""A number for each value of the label; for "" where there is none. Times in nanoseconds."""
+"""A number for each value of the label; for "" where there is no label. Times in nanoseconds."""
 
 
 class Metric(NamedTuple):
     name: str
     kind: Literal["counter", "level", "gauge"]
-    """A counter only grows; a level goes up and down, and those of several processes add up."""
+    """A counter only grows. A level goes up and down, and levels of several processes add up. A
+    gauge of several processes has no sum."""
     unit: str
-    """UCUM's: "s", "By", or what is counted in braces."""
+    """As UCUM writes it: "s", "By", or in braces what is counted."""
     help: str
     read: Callable[[Stats], Values]
     label: str = ""
@@ -167,7 +168,7 @@ METRICS: Final = (
 
 
 def pause_counts(pauses: Iterable[tuple[int, int]]) -> list[int]:
-    """How many of the core's histogram lie in each bucket between bounds; last, beyond them."""
+    """The core's histogram as counts between the exported bounds; the last is beyond all bounds."""
     counts = [0] * (len(PAUSE_BOUNDS_NS) + 1)
     for bucket, count in pauses:
         counts[bisect_left(PAUSE_BOUNDS_NS, histogram.bounds(bucket)[1])] += count

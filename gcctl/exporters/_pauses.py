@@ -1,4 +1,4 @@
-"""Pauses told one by one, to histograms that only take values."""
+"""Pauses one by one, for histograms that take only single values."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gcctl._monitor.statistics import CollectionStats
 GENERATION: Final = "cpython.gc.generation"
 
 AT_ONCE: Final = 100
-"""Values after which other threads have a turn: a value takes some 5 µs."""
+"""Values after which other threads get a turn. One value takes about 5 µs."""
 TURN_SECONDS: Final = 0.0001
 
 MOST: Final = 20_000
-"""Values that are told at a time; those beyond are told the next time, none is lost."""
+"""Values that are told at a time. The others are told the next time; none is lost."""
 
 Record = Callable[[float, dict[str, int]], object]
 
 
 class Pauses:
-    """What was added to the core's histograms, told as values in seconds.
+    """What was added to the core's histograms, told as single values in seconds.
 
-    The ring of the last events has room for 256 of them, and a histogram for all. So each value
-    stands for a pause in the same bucket, 1/16 wide at most, and is chosen so that the sum of all
-    is the exact sum.
+    The core keeps the last 256 events only, but its histograms have all pauses. So each value
+    stands for a pause in the same bucket, which is at most 1/16 wide. The values are chosen so that
+    their sum is exact.
     """
 
     def __init__(self, record: Record) -> None:
@@ -37,7 +37,10 @@ class Pauses:
         self._told: WeakKeyDictionary[object, dict[int, Told]] = WeakKeyDictionary()
 
     def tell(self, whose: object, generations: Sequence[CollectionStats]) -> bool:
-        """What came since the last time of who has counted from zero. False: there is more."""
+        """Tell the pauses that `whose` has counted since the last call. False: some are left.
+
+        `whose` is an object that stands for one series of counts from zero, such as a controller.
+        """
         left = MOST
         told_of = self._told.setdefault(whose, defaultdict(Told))
         for generation, stats in enumerate(generations):
@@ -63,14 +66,14 @@ class Pauses:
 
 
 class Told:
-    """What has been told of a generation."""
+    """What has been told of one generation."""
 
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter()
         self.total_ns = 0.0
 
     def missing(self, pauses: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """(bucket, count) of what has not been told."""
+        """(bucket, count) of the pauses that have not been told."""
         return [
             (bucket, count - self.counts[bucket])
             for bucket, count in pauses
@@ -79,8 +82,8 @@ class Told:
 
 
 def _share(counts: Sequence[tuple[int, int]], total_ns: float) -> float:
-    """How far from the least to the greatest value of its bucket each has to be, for their sum to
-    be this."""
+    """Where in its bucket each value has to be, from 0 (least) to 1 (greatest), so that the sum of
+    all is `total_ns`."""
     ranges = [(*histogram.bounds(bucket), count) for bucket, count in counts]
     least = sum(low * count for low, _, count in ranges)
     greatest = sum(high * count for _, high, count in ranges)

@@ -1,4 +1,4 @@
-"""What a process has to export at one moment, in a form that can be added up and stored."""
+"""The numbers that a process exports at one moment, in a form that can be added up and stored."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from gcctl._monitor.statistics import Stats
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, pause_counts
 
 Numbers = dict[str, dict[str, int]]
-"""Of each metric, by the value of its label."""
+"""Numbers by metric, and by the value of its label."""
 
 
 class Reading(NamedTuple):
     counters: Numbers
-    """All of them only grow, for as long as the process is not told to begin anew."""
+    """They only grow, as long as the process does not begin anew."""
     pauses: dict[str, list[int]]
     """By generation: the counts between bounds, and last the sum in nanoseconds."""
     gauges: Numbers
-    """The others; levels too."""
+    """Gauges and levels."""
     info: dict[str, str]
 
     def encode(self) -> bytes:
@@ -29,7 +29,7 @@ class Reading(NamedTuple):
 
     @classmethod
     def decode(cls, content: bytes) -> Reading:
-        """Raises ValueError for what this version of gcctl has not encoded."""
+        """Raises ValueError for content that this version of gcctl would not encode."""
         try:
             reading = cls(*json.loads(content))
             rows = (*reading.counters.values(), *reading.gauges.values())
@@ -49,7 +49,7 @@ NOTHING = Reading({}, {}, {}, {})
 
 
 def read(stats: Stats) -> Reading:
-    """`NOTHING` when these are the statistics of nobody."""
+    """The numbers of these statistics; `NOTHING` where gcctl was not installed."""
     if stats.policy is None:
         return NOTHING
     counters: Numbers = {}
@@ -74,7 +74,7 @@ def read(stats: Stats) -> Reading:
 
 @functools.cache
 def version() -> str:
-    """Of gcctl; "unknown" where its metadata is not there, as in a frozen program."""
+    """The version of gcctl; "unknown" without its metadata, as in a frozen program."""
     try:
         return metadata.version("gcctl")
     except metadata.PackageNotFoundError:
@@ -82,7 +82,7 @@ def version() -> str:
 
 
 def total(readings: Iterable[Reading]) -> Reading:
-    """Their counters and pauses added up; gauges and info are each one's own, and left out."""
+    """The sum of their counters and pauses. Gauges and info have no sum, and are left out."""
     counters: Numbers = {}
     pauses: dict[str, list[int]] = {}
     for reading in readings:
@@ -97,7 +97,7 @@ def total(readings: Iterable[Reading]) -> Reading:
 
 
 def negative(reading: Reading) -> Reading:
-    """What takes its counters and pauses away again, when it is added."""
+    """Its counters and pauses with the sign changed: adding it subtracts the reading."""
     return Reading(
         {name: {k: -v for k, v in values.items()} for name, values in reading.counters.items()},
         {generation: [-count for count in counts] for generation, counts in reading.pauses.items()},

@@ -4,7 +4,7 @@
 
     opentelemetry.instrument()
 
-What the export asks for is read then; nothing is done at requests but where they have a span.
+Metrics are read when they are exported. At requests nothing is done, unless they have a span.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any, Final
 
 from gcctl._base.errors import GcctlError
 from gcctl._base.extras import require
-from gcctl._lifecycle.controller import Controller, observe
+from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.install import installed
+from gcctl._lifecycle.observers import observe
 from gcctl._process.twins import core
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
 from gcctl.exporters._pauses import GENERATION, Pauses, Record
 from gcctl.exporters._reading import Reading, version
-from gcctl.exporters._tally import Tally
+from gcctl.exporters._totals import Totals
 
 require("opentelemetry-sdk", "1.30", extra="opentelemetry")
 
@@ -34,17 +35,17 @@ from opentelemetry.metrics import CallbackOptions, Observation  # noqa: E402
 from opentelemetry.sdk.trace import Span, SpanProcessor  # noqa: E402
 
 PAUSE_ATTRIBUTE: Final = "gcctl.gc_pause_ns"
-"""Of a span: for how many nanoseconds the process was paused for collections while it lasted."""
+"""Attribute of a span: nanoseconds for which collections paused the process while it lasted."""
 
 CONVENTION: Final = {
     "cpython.gc.collections": ("collections", "{collection}"),
     "cpython.gc.collected_objects": ("collected", "{object}"),
     "cpython.gc.uncollectable_objects": ("uncollectable", "{object}"),
 }
-"""Name of OpenTelemetry's semantic conventions → key of gc.get_stats(), unit."""
+"""Name in OpenTelemetry's semantic conventions → key of gc.get_stats(), unit."""
 
 OWN: Final = tuple(m for m in METRICS if m.name not in ("gc.collections", "gc.collected_objects"))
-"""What the conventions do not have; or have by another name."""
+"""Metrics that the conventions do not have, or have under another name."""
 NAMES: Final = {"resident_memory": "process.memory.usage"}
 
 WAIT_SECONDS: Final = 1.0
@@ -54,11 +55,11 @@ _instrumented: list[Any] = []
 
 
 def instrument(meter_provider: Any = None, tracer_provider: Any = None) -> None:
-    """Export gcctl's metrics by `meter_provider`, and note on each span of a request or message by
-    `tracer_provider` how long collections paused the process meanwhile. None: the global one.
+    """Export gcctl's metrics by `meter_provider`; and set on each span of a request or message of
+    `tracer_provider` how long collections paused the process meanwhile. None: the global provider.
 
-    Call it once in each process, after the providers are set and after the fork; before or after
-    `gcctl.install()`. A second call for the same meter provider does nothing.
+    Call it once in each process, after the providers are set and after the fork. It may come before
+    or after `gcctl.install()`. A second call for the same meter provider does nothing.
 
     Raises GcctlError for a tracer provider that takes no span processors.
     """
@@ -78,8 +79,8 @@ def instrument(meter_provider: Any = None, tracer_provider: Any = None) -> None:
 class PauseSpanProcessor(SpanProcessor):
     """Sets `gcctl.gc_pause_ns` on spans of the kinds SERVER and CONSUMER, when they end.
 
-    It counts every pause of the process, whoever caused it. Without `gcctl.install()`, or of who
-    does without `instrument()`, it may be added to a tracer provider by itself.
+    It counts every pause of the process, whoever caused it. `instrument()` adds one to the tracer
+    provider; without it, add one yourself. It sets nothing where gcctl is not installed.
     """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -88,13 +89,13 @@ class PauseSpanProcessor(SpanProcessor):
 
 
 def _measure(span: Any) -> None:
-    # When the SDK tells its processors that a span ends, attributes can no longer be set: up to
-    # 1.45 at least in `_on_ending` neither. So the span gets an `end` of its own.
+    # When the SDK tells its processors that a span ends, attributes can no longer be set; up to
+    # 1.45 at least, not even in `_on_ending`. So the span gets an `end` of its own.
     begun, end = core.paused_ns(), span.end
 
     def end_with_pause(end_time: int | None = None) -> None:
         with suppress(Exception):
-            # Else the span and this function would keep each other alive, as garbage.
+            # Else the span and this function would be a cycle.
             del span.end
             span.set_attribute(PAUSE_ATTRIBUTE, max(core.paused_ns() - begun, 0))
         end(end_time)
@@ -103,33 +104,34 @@ def _measure(span: Any) -> None:
 
 
 class _Counts:
-    """What has been counted and told; of one process, for a forked child has its own."""
+    """What one process has counted and told. A forked child has its own."""
 
     def __init__(self, record: Record) -> None:
         self._lock = threading.Lock()
-        self._tally = Tally()
+        self._totals = Totals()
         self._pauses = Pauses(record)
 
     @property
     def now(self) -> Reading:
-        return self._tally.counted
+        return self._totals.counted
 
     def refresh(self, controller: Controller | None, wait_seconds: float = 0) -> None:
-        """Left out while another thread is at it; whoever is next does not miss this controller."""
+        """Read all controllers, and tell new pauses. While another thread does so, it does nothing:
+        the next call includes this controller."""
         if controller is not None:
-            self._tally.note(controller)
+            self._totals.include(controller)
         if not self._lock.acquire(timeout=wait_seconds):
             return
         try:
-            for known, stats in self._tally.look():
+            for known, stats in self._totals.update():
                 if not self._pauses.tell(known, stats.generations):
-                    self._tally.note(known)
+                    self._totals.include(known)
         finally:
             self._lock.release()
 
 
 class _Exporter:
-    """The instruments of one meter, and what they tell."""
+    """The instruments of one meter, and the functions that they call for their values."""
 
     def __init__(self, meter: Any) -> None:
         self._record = meter.create_histogram(
@@ -158,7 +160,8 @@ class _Exporter:
         self._counts = _Counts(self._record)
 
     def _teller(self, metric: Metric, refresh: bool) -> Callable[[CallbackOptions], Any]:
-        """An export asks for all instruments one after the other, and shall get one moment."""
+        """An export reads all instruments one after the other. The first of them refreshes, so that
+        all values are of the same moment."""
 
         def tell(options: CallbackOptions) -> Iterator[Observation]:
             if refresh:

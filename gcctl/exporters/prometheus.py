@@ -4,8 +4,8 @@
 
     prometheus.register()
 
-Where prometheus_client is in its multiprocess mode (PROMETHEUS_MULTIPROC_DIR), it answers for all
-workers of the server.
+In prometheus_client's multiprocess mode (PROMETHEUS_MULTIPROC_DIR), it answers for all workers of
+the server.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from itertools import accumulate
 from typing import Any, Final
 
 from gcctl._base.extras import require
-from gcctl._lifecycle.controller import Controller, observe
+from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.install import installed
+from gcctl._lifecycle.observers import observe
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
 from gcctl.exporters._reading import NOTHING, Reading, read, total
-from gcctl.exporters._workers import Worker, WorkerFile, worker_file
+from gcctl.exporters._worker_files import Worker, WorkerFile, worker_file
 
 require("prometheus-client", "0.17", extra="prometheus")
 
@@ -36,7 +37,7 @@ from prometheus_client.core import Metric as Family  # noqa: E402
 from prometheus_client.registry import Collector  # noqa: E402
 
 PUBLISH_SECONDS: Final = 0.25
-"""How often a worker makes known what it has counted, at most. It takes some 0.15 ms."""
+"""Shortest time between two writes of a worker's counters. A write takes about 0.15 ms."""
 
 UNITS: Final = {"s": "_seconds", "By": "_bytes"}
 BOUNDS: Final = (*(str(bound / 1e9) for bound in PAUSE_BOUNDS_NS), "+Inf")
@@ -47,15 +48,15 @@ _published: set[WorkerFile] = set()
 def register(
     registry: CollectorRegistry = REGISTRY, *, directory: str | os.PathLike[str] | None = None
 ) -> GcctlCollector:
-    """Have `registry` export gcctl's metrics. Returns the collector, as `registry.unregister` wants
-    it.
+    """Have `registry` export gcctl's metrics. Returns the collector, for `registry.unregister`.
 
-    `directory`: where all workers of the server leave their counters; None: where
-    PROMETHEUS_MULTIPROC_DIR says, if that is set. Call it in every worker, or before they are
-    forked. Before or after `gcctl.install()`: without that there is nothing to export.
+    All workers of the server write their counters to `directory`; None: to the directory of
+    PROMETHEUS_MULTIPROC_DIR, if that is set. Call it in every worker, or before they are forked. It
+    may come before or after `gcctl.install()`; nothing is exported until gcctl is installed.
 
-    Raises ValueError where this registry has gcctl's metrics already, and GcctlError for workers on
-    a system without file locks. A directory that is missing is logged, and used once it is there.
+    Raises ValueError if this registry has gcctl's metrics already, and GcctlError for several
+    workers on a system without file locks. A missing directory is logged, and used when it is
+    there.
     """
     collector = GcctlCollector(directory=directory)
     registry.register(collector)
@@ -68,14 +69,14 @@ class GcctlCollector(Collector):
 
     def __init__(self, *, directory: str | os.PathLike[str] | None = None) -> None:
         if directory is None:
-            # The second has long been deprecated by prometheus_client, and still works.
+            # prometheus_client deprecated the second name long ago, but still accepts it.
             for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
                 directory = directory or os.environ.get(name)
         self._file = worker_file(directory) if directory else None
 
     def publish(self) -> None:
-        """From now on make known what this process counts, for other workers to be asked for it.
-        That cannot be taken back, so it comes when the registry has accepted the collector."""
+        """From now on write what this process counts, so that other workers can export it. This
+        cannot be undone, so it is done after the registry has accepted the collector."""
         if self._file is not None and self._file not in _published:
             _published.add(self._file)
             observe(_publisher(self._file))
@@ -85,7 +86,7 @@ class GcctlCollector(Collector):
         return _families(NOTHING, (), several=self._file is not None)
 
     def collect(self) -> Iterator[Family]:
-        """The families with what has been counted by now; none where nothing is installed."""
+        """The families with the counts of this moment; none where gcctl is not installed."""
         controller = installed()
         if self._file is None:
             if controller is not None:
@@ -94,8 +95,8 @@ class GcctlCollector(Collector):
             return
         if controller is not None:
             self._file.write(controller)
-            # The scrape may be a request, which was written as one in flight. The next look, at its
-            # end perhaps, shall write that it is over.
+            # The scrape may be a request itself, and was written as one in flight. So the next
+            # check, perhaps at its end, shall write again.
             self._file.tried_at = float("-inf")
         workers = list(self._file.workers())
         living = [worker for worker in workers if worker.alive]
@@ -103,7 +104,7 @@ class GcctlCollector(Collector):
 
 
 def _publisher(file: WorkerFile) -> Any:
-    """What makes this process's counters known at looks."""
+    """The observer that writes this process's counters at checks."""
 
     def publish(controller: Controller, ended: bool) -> None:
         if ended or time.monotonic() >= file.tried_at + PUBLISH_SECONDS:
@@ -113,7 +114,7 @@ def _publisher(file: WorkerFile) -> Any:
 
 
 def _families(counted: Reading, living: Sequence[Worker], *, several: bool) -> Iterator[Family]:
-    """`several`: gauges have a label that tells workers apart."""
+    """`several`: gauges have a label for the worker."""
     yield _histogram(counted)
     for metric in METRICS:
         if metric.kind == "counter":

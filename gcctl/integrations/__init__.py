@@ -1,4 +1,5 @@
-"""Where people's requests are: one module for each server and framework, imported by name.
+"""Where requests come from: one module for each server and framework, to be imported by name.
 
-Nothing here is imported by `import gcctl`, and each module imports its framework only itself.
+May import the packages of gcctl, but not exporters or the command line. `import gcctl` imports
+nothing of it. Each module imports its own framework and no other.
 """

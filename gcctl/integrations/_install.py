@@ -1,7 +1,7 @@
-"""Installing gcctl where requests come, not where a program is loaded.
+"""Installs gcctl where requests come, not where a program is loaded.
 
-A module with an application in it is also imported by masters that only fork, by reloaders and by
-commands that serve nothing. So what a framework is told is checked at once, and done later.
+A module with an application is also imported by masters that only fork, by reloaders, and by
+commands that serve nothing. So settings are checked at once, and gcctl is installed later.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ Settings: TypeAlias = gcctl.Config | Mapping[str, Any] | str | os.PathLike[str]
 
 
 def checked(settings: Settings) -> Settings:
-    """The complete configuration that these come to, with the environment. Raises ConfigError."""
+    """The complete configuration: these settings and the environment. Raises ConfigError.
+
+    With GCCTL_DISABLE=1 the settings as they are, unchecked.
+    """
     return settings if disabled() else gcctl.Config.resolve(config=settings)
 
 
 def install_here(settings: Settings, installer: str) -> gcctl.Controller | None:
     """Install gcctl in this process and return the controller.
 
-    None where somebody else has installed it, or where it cannot be installed: that is logged, for
-    it must not break the request in which it comes up. `installer` is who does it, for the error
-    that a second `gcctl.install()` gets.
+    None where somebody else has installed it, or where it cannot be installed. That is logged and
+    not raised, because it must not break the request in which it happens. `installer` is named in
+    the error that a second `gcctl.install()` gets.
     """
     try:
         if disabled():
@@ -50,7 +53,7 @@ def install_here(settings: Settings, installer: str) -> gcctl.Controller | None:
 
 
 def uninstall_here(controller: gcctl.Controller) -> None:
-    """Undo that; what cannot be put back is logged."""
+    """Undo `install_here()`; a setting that cannot be restored is logged."""
     try:
         controller.uninstall()
     except Exception:

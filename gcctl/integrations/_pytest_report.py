@@ -1,4 +1,4 @@
-"""What a run of a test suite spent on garbage collection, and what another one did."""
+"""What a run of a test suite spent on garbage collection, compared with an earlier run."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gcctl._monitor.statistics import Stats
 
 KEY: Final = "gcctl/baselines"
 KEPT: Final = 8
-"""Selections of tests of which the last measurement is kept."""
+"""How many selections of tests keep their last measurement."""
 
 
 class Collected(NamedTuple):
-    """The collections of a process, or of all that ran tests. Times are nanoseconds."""
+    """The collections of one process, or of all processes of a run. Times are nanoseconds."""
 
     pause_ns: int = 0
     inside_ns: int = 0
-    """Part of it while a test ran, fixtures included."""
+    """The part of `pause_ns` that came while a test ran, fixtures included."""
     longest_ns: int = 0
     child_cpu_ns: int = 0
-    """Of concurrent collections, beside the process."""
+    """CPU time of concurrent collections, beside the process."""
     young: int = 0
     middle: int = 0
     full: int = 0
@@ -61,7 +61,7 @@ class Baseline(NamedTuple):
 
 
 class Baselines:
-    """Measurements of automatic GC in pytest's cache, by what was run."""
+    """Measurements of automatic GC in pytest's cache, one for each selection of tests."""
 
     def __init__(self, cache: Any, what: str) -> None:
         self._cache = cache
@@ -84,7 +84,7 @@ class Baselines:
 
     def _all(self) -> dict[str, Any]:
         found = self._cache.get(KEY, {}) if self._cache is not None else {}
-        return found if isinstance(found, dict) else {}  # a file that anybody can write
+        return found if isinstance(found, dict) else {}  # anybody can write that file
 
 
 def lines(

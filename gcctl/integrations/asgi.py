@@ -1,9 +1,9 @@
 """ASGI: http, websocket and lifespan.
 
 The boundary of an http request comes when the application has returned, so after its last `send()`
-was awaited. Where something is to be collected there it waits for the next turn of the event loop:
-what is ready in this turn (the answers to other requests, the closing of this connection) is done
-before the pause. Where nothing is, which is nearly always, it is passed at once.
+was awaited. If something is to be collected there, it waits for the next turn of the event loop. So
+what is ready in this turn (answers to other requests, closing this connection) is done before the
+pause. Nearly always there is nothing to collect, and the boundary comes at once.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ _due = core.due
 class GcctlMiddleware:
     """`app = GcctlMiddleware(app)`: each request of this ASGI application is a request of gcctl.
 
-    With `install` (fields of `gcctl.Config`, a Config, or the path of a TOML file; `{}` for all the
-    defaults) gcctl is installed when the application has started up, and uninstalled when it has
-    shut down; where no lifespan events come, the first request installs it. Not where somebody else
-    has. They are checked at once: raises ConfigError.
+    `install` has it install gcctl when the application has started, and uninstall it when the
+    application has shut down. If no lifespan events come, the first request installs it. It does
+    nothing where somebody else has installed gcctl. The value is fields of `gcctl.Config` (`{}` for
+    all the defaults), a Config, or the path of a TOML file. It is checked at once: raises
+    ConfigError.
     """
 
     def __init__(self, app: App, *, install: Settings | None = None) -> None:
@@ -47,7 +48,7 @@ class GcctlMiddleware:
         if scope["type"] != "http" or MARK in scope:
             await self._other(scope, receive, send)
             return
-        # As enter() does, but for the hooks of servers that have a thread for each request.
+        # As enter() does, without server hooks: they are for servers with a thread per request.
         entry = scope[MARK] = begin()
         if Bridges.possible:
             outer.set(entry)
@@ -92,9 +93,9 @@ class GcctlMiddleware:
 
 
 class _Conversation:
-    """A websocket, which may last for days. What it does about one event is a request: from when
-    that was received until an answer is sent, or the next is waited for. What is sent unasked is
-    one by itself. So while it waits it is not in flight."""
+    """A websocket, which may last for days. Each event is a request, from when it was received
+    until an answer is sent, or until the application waits for the next event. A message that the
+    application sends unasked is a request by itself. A websocket that waits is not in flight."""
 
     __slots__ = ("_connected", "_entry", "_receive", "_scope", "_send")
 
@@ -106,7 +107,7 @@ class _Conversation:
         self._entry: Entry | None = None
 
     async def run(self, app: App) -> None:
-        self._begin()  # the handshake: to connect is the first event
+        self._begin()  # the handshake, which is the first event
         try:
             await app(self._scope, self.receive, self.send)
         except BaseException as error:
@@ -140,8 +141,8 @@ class _Conversation:
 
 
 def _leave(entry: Entry, error: BaseException | None = None) -> None:
-    """The boundary: now if it does nothing, else in the next turn of the loop. The server's answer
-    to an exception comes first too like that."""
+    """The boundary: now if there is nothing to collect, else in the next turn of the loop. After an
+    exception always then, so that the server's answer comes first."""
     if error is not None:
         entry.fail(error)
     elif not _due():

@@ -3,8 +3,8 @@
     app = Celery("shop", broker="redis://")
     setup(app)
 
-Under the prefork pool these are the children, under any other pool the worker itself. Nothing is
-connected, and nothing changed, in a process that only sends tasks.
+With the prefork pool, tasks run in the children; with any other pool in the worker itself. A
+process that only sends tasks is not changed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gcctl._base.extras import require
 from gcctl._config.config import Config, disabled
 from gcctl._interpreter.preload import preload
 from gcctl._interpreter.tenure import Tenure
+from gcctl._lifecycle import install
 from gcctl._process.twins import core
 from gcctl.integrations._install import install_here, uninstall_here
 from gcctl.integrations.request_entry import begin
@@ -36,19 +37,19 @@ logger = get_logger("celery.gcctl")
 
 
 def setup(app: Celery, *, freeze: bool = True, recycle: bool = True, **config: Any) -> None:
-    """Have the workers of `app` use gcctl. To be called where the app is made.
+    """Have the workers of `app` use gcctl. Call it where the app is made.
 
-    `config` are fields of `gcctl.Config`; they win over those of the app's setting `gcctl` (a
-    mapping, a Config, or the path of a TOML file; None: install nothing), which is read when a
-    worker starts. What is not accepted is a ConfigError that keeps the worker from starting.
+    `config` are fields of `gcctl.Config`. They win over the app's setting `gcctl`: a mapping, a
+    Config, or the path of a TOML file; None installs nothing. The setting is read when a worker
+    starts. A value that is not accepted raises ConfigError there, and the worker does not start.
 
-    Under the prefork pool: with `freeze`, the worker collects and freezes what it has before it
-    forks its first child, so that the children go on sharing that memory; with `recycle`, a child
-    that gcctl advises to be recycled ends after the task in hand, and Celery starts another.
+    With the prefork pool: `freeze` has the worker collect and freeze what it has before it forks
+    its first child, so that the children go on sharing that memory. `recycle` has a child end after
+    the task in hand if gcctl advises to recycle it; Celery then starts another.
 
     In a task, `task.request.gcctl` is the request: an `Entry` of gcctl._core.protocol.
 
-    A second time does nothing. Raises GcctlError where that has other arguments.
+    A second call does nothing. Raises GcctlError if it has other arguments than the first.
     """
     steps = app.steps["worker"]
     given = {**config, "freeze": freeze, "recycle": recycle}
@@ -67,7 +68,7 @@ def setup(app: Celery, *, freeze: bool = True, recycle: bool = True, **config: A
 
 
 class _Step(bootsteps.StartStopStep):  # type: ignore[misc, unused-ignore]
-    """Of a worker's main process. In its order of things, steps are made before the pool forks."""
+    """A step in the start of a worker's main process. It is made before the pool forks."""
 
     requires = ("celery.worker.components:Pool",)
     label = "gcctl"
@@ -84,14 +85,14 @@ class _Step(bootsteps.StartStopStep):  # type: ignore[misc, unused-ignore]
             self.gcctl.begin()
 
     def stop(self, parent: Any) -> None:
-        """Not yet: the pool, and with it the tasks in hand, is stopped after this."""
+        """Nothing yet: the pool, with the tasks in hand, stops after this."""
 
     def terminate(self, parent: Any) -> None:
         self.gcctl.end()
 
 
 class _Gcctl:
-    """Of one app: in a worker's main process, and in the children, which inherit it."""
+    """gcctl for one app, in a worker's main process and in its children, which inherit it."""
 
     def __init__(self, app: Celery, config: dict[str, Any], freeze: bool, recycle: bool) -> None:
         self._app = app
@@ -103,7 +104,7 @@ class _Gcctl:
         self._tenure: Tenure | None = None
 
     def prepare(self) -> None:
-        """Raises ConfigError, here where that stops the worker. From a signal it would not."""
+        """Raises ConfigError. Here it stops the worker; raised in a signal it would not."""
         if disabled():
             logger.warning("gcctl is disabled by GCCTL_DISABLE")
             return
@@ -123,12 +124,12 @@ class _Gcctl:
             (signals.worker_before_create_process, self._before_fork),
             (signals.worker_process_init, self._child_begins),
             (signals.worker_process_shutdown, self.end),
-            (signals.worker_shutdown, self.end),  # when the tasks in hand have ended
+            (signals.worker_shutdown, self.end),  # after the tasks in hand
         )
 
     def _before_fork(self, **_: object) -> None:
-        """Before the first. Celery collects before each fork, which writes to the memory that it
-        shares with the children there are; what is frozen is not gone through."""
+        """Freeze before the first fork. Celery collects before each fork, which would write to the
+        memory that it shares with its children. No collection goes through frozen objects."""
         if self._freeze and self._tenure is None:
             self._tenure = Tenure(core.freeze)
             if self._tenure.possible:
@@ -137,17 +138,17 @@ class _Gcctl:
 
     def _child_begins(self, **_: object) -> None:
         if self._tenure is not None and self._tenure.ours:
-            preload.frozen = True  # by the parent: not for a child to give back
+            preload.frozen = True  # by the parent: the child must not thaw it
         self._tenure = None
         self.begin()
-        self._attend_waiting()
+        self._work_while_waiting()
 
-    def _attend_waiting(self) -> None:
-        """Act where this child of the prefork pool waits for its next task.
+    def _work_while_waiting(self) -> None:
+        """Change how this child of the prefork pool waits for its next task.
 
-        There it may end, as it does for `worker_max_tasks_per_child`: that number itself was read
-        when the child began. And there it does what waits for idle times, which the thread for that
-        leaves alone where the broker's client has imported asyncio.
+        While it waits, it may end, as it does at `worker_max_tasks_per_child`. (To change that
+        number would have no effect: the child has read it when it began.) And it does what gcctl
+        does at idle. The idle thread does not, where the broker's client has imported asyncio.
         """
         from billiard.pool import EX_RECYCLE
         from billiard.process import current_process
@@ -164,13 +165,14 @@ class _Gcctl:
             return
 
         def wait() -> Any:
-            if self._recycle and controller.recycle_advice and core.boundaries():  # one at least
+            # After one task at least: else it could be replaced for ever.
+            if self._recycle and controller.recycle_advice and core.boundaries():
                 sys.exit(EX_RECYCLE)
             pause: float | None = INTERVAL_SECONDS
-            with suppress(OSError):  # wait_for_job() knows what to do about that
+            with suppress(OSError):  # wait_for_job() handles it
                 while pause is not None and not poll(pause):
                     ending = asked_to_end is not None and asked_to_end.is_set()
-                    pause = None if ending else controller._idle()
+                    pause = None if ending else install.idle()
             return wait_for_job()
 
         pool_worker.wait_for_job = wait
@@ -185,8 +187,8 @@ class _Gcctl:
         signals.task_postrun.connect(_task_ends)
 
     def end(self, **_: object) -> None:
-        """There, and in a main process that has only forked."""
-        signals.task_prerun.disconnect(_task_begins)  # what has begun may still end
+        """In such a process, and in a main process that has only forked."""
+        signals.task_prerun.disconnect(_task_begins)  # _task_ends stays, for tasks that run
         for signal, receiver in self._receivers():
             signal.disconnect(receiver)
         if self._tenure is not None:
@@ -199,16 +201,16 @@ class _Gcctl:
 
 
 def _task_begins(task: Any, **_: object) -> None:
-    # One that is run in place of being sent is a part of the task or request that runs it.
+    # An eager task, which is run instead of sent, is a part of the task or request that runs it.
     if not task.request.is_eager:
         task.request.gcctl = begin()
 
 
 def _task_ends(task: Any, retval: object, state: str | None, **_: object) -> None:
-    """By now the result is stored, and what follows in a chain is sent. The prefork pool's parent
-    still counts this child as busy, and gives the next task to an idle one."""
+    """The boundary. The result is stored by now, and the next task of a chain is sent. The parent
+    of a prefork pool still counts this child as busy, and gives the next task to an idle one."""
     entry = task.request.get("gcctl")
-    if hasattr(entry, "leave"):  # the headers of a message can have anything of that name
-        # There is no state where SystemExit or the like goes through.
+    if hasattr(entry, "leave"):  # a message may have a header of that name, with any value
+        # There is no state when SystemExit or the like was raised.
         failure = retval if state == states.FAILURE else None if state else sys.exception()
         entry.leave(failure if isinstance(failure, BaseException) else None)

@@ -21,9 +21,9 @@ def lifespan(own: Lifespan | None = None, /, **config: Any) -> Lifespan:
     """For `FastAPI(lifespan=…)` or `Starlette(lifespan=…)`: gcctl is installed while the
     application runs, unless somebody else has installed it.
 
-    It is from after the start of `own`, the lifespan that the application would have without it, so
-    that what that loads is tenured, until after its end. `config` are fields of `gcctl.Config`,
-    checked at once: raises ConfigError.
+    `own` is the lifespan that the application would have without gcctl. gcctl is installed after
+    its start, so that what it loads is tenured, and uninstalled after its end. `config` are fields
+    of `gcctl.Config`. They are checked at once: raises ConfigError.
     """
     settings = checked(config)
 

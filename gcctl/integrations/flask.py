@@ -21,9 +21,9 @@ class Gcctl:
     """`Gcctl(app)`, or `extension = Gcctl()` and later `extension.init_app(app)`.
 
     Each request of the application is a request of gcctl, with its boundary when the response is
-    closed, and the first one in a process installs gcctl there unless somebody else has. Fields of
-    `gcctl.Config` are taken from `app.config["GCCTL"]` (a mapping; None: install nothing) and from
-    `config`, which win. They are checked at once: raises ConfigError.
+    closed. The first request in a process installs gcctl there, unless somebody else has. The
+    fields of `gcctl.Config` come from `app.config["GCCTL"]` (a mapping; None: install nothing) and
+    from `config`, which wins. They are checked at once: raises ConfigError.
     """
 
     def __init__(self, app: flask.Flask | None = None, **config: Any) -> None:
@@ -32,8 +32,8 @@ class Gcctl:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        """Once for an application: a second time, by this or another `Gcctl`, does nothing. Raises
-        GcctlError where that has other settings."""
+        """Set the application up. A second call, by this or another `Gcctl`, does nothing. Raises
+        GcctlError if it has other settings than the first."""
         first = app.extensions.get("gcctl")
         if first is not None:
             if first._config != self._config:
@@ -51,7 +51,7 @@ class Gcctl:
         install = None if settings is None else {**settings, **self._config}
         app.wsgi_app = GcctlMiddleware(app.wsgi_app, install=install)
         app.extensions["gcctl"] = self
-        # Flask makes a response of an exception, so nobody further out sees it.
+        # Flask turns an exception into a response, so the middleware does not see it.
         flask.got_request_exception.connect(_note_failure, app)
 
 

@@ -1,9 +1,9 @@
 """gunicorn's hooks: `from gcctl.integrations.gunicorn import *` in gunicorn.conf.py.
 
-With `preload_app` the master's heap is collected and frozen before the workers are forked. Each
-worker installs gcctl, under the configuration that the environment and the file of GCCTL_CONFIG
-give, and has its boundary when a response is out. Workers run their full collections one after the
-other, and one that is advised to be recycled stops as it does at `max_requests`.
+With `preload_app`, the master collects and freezes its heap before it forks the workers. Each
+worker installs gcctl with the configuration from the environment and from the file of GCCTL_CONFIG.
+The boundary comes when a response is out. Workers take turns with full collections. A worker that
+is advised to be recycled stops as it does at `max_requests`.
 """
 
 from __future__ import annotations
@@ -36,27 +36,26 @@ __all__ = [
 require("gunicorn", "22.0", extra="gunicorn")
 
 ONE_AT_A_TIME: Final = frozenset({"gunicorn.workers.sync", "gunicorn.workers.gthread"})
-"""Where the classes are of workers that serve each request in one thread, from hook to hook."""
+"""Modules of the worker classes that handle each request in one thread, from hook to hook."""
 
 NOT_SEEN: Final = "gcctl: requests of this %s are not seen; mark them with gcctl.request()"
 
 UVICORN: Final = frozenset({"uvicorn", "uvicorn_worker"})
-"""Packages with a worker class that has gunicorn start uvicorn."""
-
+"""Packages with a worker class by which gunicorn starts uvicorn."""
 
 ASYNCHRONOUS: Final = "gunicorn.workers.base_async"
-"""Of the worker classes that serve many requests in one thread, with greenlets."""
+"""Module of the worker classes that handle many requests in one thread, with greenlets."""
 
 
 class _Boundary:
     """Where the requests of this worker end."""
 
     in_hooks = False
-    """Whether that is in the hooks around each, and not in a middleware."""
+    """In the hooks around each request; else in a middleware."""
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """In the master: what was preloaded is collected and frozen, automatic GC is off there."""
+    """In the master: collect and freeze what was preloaded, and switch automatic GC off there."""
     if disabled(_environment(server.cfg)):
         return
     try:
@@ -76,7 +75,7 @@ def post_fork(server: Any, worker: Any) -> None:
     if disabled(environment):
         worker.log.info("gcctl: disabled by GCCTL_DISABLE")
         return
-    controller = install._installed  # by the application, before the fork
+    controller = install.installed()  # perhaps by the application, before the fork
     if controller is None:
         config = Config.resolve(environ=environment)
         if "stagger" not in config.given and turn.shared:
@@ -90,15 +89,15 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """In a worker that has loaded its application: where do its requests end?"""
-    if install._installed is None:
+    """In a worker that has loaded its application: find out where its requests end."""
+    if install.installed() is None:
         return
     classes = {ancestor.__module__ for ancestor in type(worker).__mro__}
     if classes & ONE_AT_A_TIME:
         _Boundary.in_hooks = True
     elif hasattr(worker, "asgi"):
         worker.asgi = _as_asgi(worker, worker.asgi)
-        for hook in (pre_request, post_request):  # without any, requests cost less
+        for hook in (pre_request, post_request):  # not needed; without hooks, requests cost less
             setting = worker.cfg.settings[hook.__name__]
             if setting.get() is hook:
                 setting.set(setting.default)
@@ -119,16 +118,16 @@ def pre_request(worker: Any, req: Any) -> None:
 
 
 def post_request(worker: Any, req: Any, environ: Any = None, resp: Any = None) -> None:
-    """Its response is out: the boundary."""
+    """The response is out: the boundary."""
     if _Boundary.in_hooks:
         error = sys.exc_info()[1]  # gunicorn calls this in a `finally`
-        # A client that has gone away is no failure of the application.
+        # An OSError means that the client has gone, which is no failure of the application.
         leave_server(None if isinstance(error, OSError) else error)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """In a worker that ends: the report, and everything put back."""
-    controller = install._installed
+    """In a worker that ends: put everything back, and log the report."""
+    controller = install.installed()
     if controller is None or worker.pid != os.getpid():  # gunicorn may call it in the master too
         return
     gcctl.uninstall()
@@ -136,12 +135,12 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def _environment(cfg: Any) -> Mapping[str, str]:
-    """With gunicorn's `raw_env`, which it sets only after `post_fork`."""
+    """The environment, with gunicorn's `raw_env`, which gunicorn sets only after `post_fork`."""
     return {**os.environ, **cfg.env}
 
 
 def _as_asgi(worker: Any, app: Any) -> Any:
-    """The application in gcctl's middleware, unless it is of another kind than it can be in."""
+    """The application in gcctl's ASGI middleware; as it is, with a warning, if it is not ASGI 3."""
     if not any(map(inspect.iscoroutinefunction, (app, getattr(app, "__call__", None)))):  # noqa: B004
         worker.log.warning(NOT_SEEN, "application that is not ASGI 3")
         return app
@@ -151,10 +150,10 @@ def _as_asgi(worker: Any, app: Any) -> Any:
 
 
 def _stop(worker: Any) -> None:
-    """As at `max_requests`: finish the requests in hand and exit. Called in a thread of its own."""
+    """Finish the requests in hand and exit, as at `max_requests`. Called in a thread of gcctl's."""
     worker.alive = False
-    with suppress(OSError):  # there are enough in it to wake it
+    with suppress(OSError):  # the pipe is full, so the worker wakes up anyway
         os.write(worker.PIPE[1], b"1")
     server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if hasattr(server, "should_exit"):  # uvicorn's, which does not look at the worker
+    if hasattr(server, "should_exit"):  # uvicorn's, which does not ask whether the worker is alive
         server.should_exit = True

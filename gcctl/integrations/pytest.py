@@ -1,7 +1,7 @@
 """A test suite under gcctl: each test is a request, so collections come between tests.
 
-`pytest --gcctl` does it; docs/integrations/pytest.md has the rest. Its options are in the module
-`_pytest_options`, which imports this one where they are given.
+`pytest --gcctl` does it; docs/integrations/pytest.md has the rest. The options are in the module
+`_pytest_options`, which imports this one if they are given.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gcctl._process.twins import core
 from gcctl.integrations._pytest_report import Baselines, Collected, lines
 
 OUTPUT = "gcctl"
-"""Key in what a worker of pytest-xdist hands over to the process that began it."""
+"""Key in the results that a worker of pytest-xdist sends to the process that started it."""
 
 
 class Plugin:
     """One run of pytest, in the process that was started or in a worker of pytest-xdist.
 
-    Raises pytest.UsageError for a policy that there is not.
+    Raises pytest.UsageError for an unknown policy.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -44,7 +44,7 @@ class Plugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        if self._has_workers():  # they run the tests
+        if self._has_workers():  # the workers run the tests
             return
         try:
             self._controller = gcctl.install(self._policy)
@@ -61,7 +61,7 @@ class Plugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "setup":
             self._tests += 1
-            # In whatever order they were run.
+            # A sum, so that it is the same in whichever order the tests ran.
             name = blake2b(report.nodeid.encode(), digest_size=8).digest()
             self._digest = (self._digest + int.from_bytes(name)) % 2**64
 
@@ -80,13 +80,13 @@ class Plugin:
             output[OUTPUT] = collected._asdict()
 
     def pytest_unconfigure(self) -> None:
-        """Where a plugin's pytest_sessionstart has failed, there is no pytest_sessionfinish."""
+        """pytest_sessionfinish is not called where another plugin's pytest_sessionstart failed."""
         if self._controller is not None:
             self._controller.uninstall()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Of pytest-xdist: a worker has ended."""
+        """A hook of pytest-xdist: a worker has ended."""
         output = getattr(node, "workeroutput", {}).get(OUTPUT)
         if output is None:
             self._missing += 1

@@ -1,8 +1,8 @@
-"""One request on its way through the servers and frameworks that each could mark it.
+"""A request that passes several integrations, such as a hook and a middleware, counts once.
 
-Whoever is furthest out begins it and leaves a mark, where those further in find it: in the WSGI
-environ or the ASGI scope, or, for a server hook that has neither yet, in the context. So a request
-counts once, and its boundary is that of the outermost.
+The outermost integration begins the request and leaves a mark. The ones further in find the mark,
+in the WSGI environ or the ASGI scope; a server hook that has neither yet leaves it in the context.
+The boundary is the end of the request in the outermost integration.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ MARK: Final = "gcctl.request"
 begin = core.begin  # looked up once: each request calls it
 
 outer: Final[ContextVar[Entry | None]] = ContextVar(MARK, default=None)
-"""The request further out where that has left no mark in the environ."""
+"""The request that an integration further out has begun, where the environ has no mark of it."""
 
 
 class Bridges:
-    """Adapters for WSGI applications in ASGI servers make an environ of their own, but call the
-    application in the context of the request. To leave the entry there costs 0.2 us, so it is done
-    only where there is such an application."""
+    """Whether this process may have a bridge: an adapter that runs a WSGI application in an ASGI
+    server.
+
+    A bridge makes an environ of its own, but calls the application in the context of the request.
+    So the ASGI middleware has to leave the entry in the context too. That costs 0.2 µs, and is done
+    only where there is a WSGI application.
+    """
 
     possible = False
 
 
 def enter(holder: MutableMapping[str, Any]) -> Entry | None:
-    """Begin the request of this environ or scope, and mark that.
+    """Begin the request of this environ or scope, and mark it.
 
-    None when it has begun further out, and whoever has begun it will leave it: its entry is the
-    mark then.
+    None when an integration further out has begun it: that one also ends it. The mark is its entry.
     """
     if MARK in holder:
         return None
@@ -57,14 +60,15 @@ def note_failure(holder: MutableMapping[str, Any], exc: BaseException) -> None:
 def enter_server() -> None:
     """Begin a request in a server hook that has no environ yet; `enter()` in its context finds it.
 
-    For servers that take a request from its start to its end in one thread, one at a time.
+    For servers that handle each request in one thread from start to end, and one request at a time.
     """
-    leave_server()  # one that the server gave up without a word
+    leave_server()  # a request before it, where the server did not call the hook for its end
     outer.set(begin())
 
 
 def leave_server(exc: BaseException | None = None) -> None:
-    """The boundary of what `enter_server()` began in this context; without that nothing happens."""
+    """End the request that `enter_server()` began in this context; this is its boundary. Does
+    nothing where there is none."""
     entry = outer.get()
     if entry is not None:
         outer.set(None)

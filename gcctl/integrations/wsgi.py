@@ -16,9 +16,9 @@ App: TypeAlias = Callable[[Environ, Callable[..., Any]], Response]
 class GcctlMiddleware:
     """`app = GcctlMiddleware(app)`: each request of this WSGI application is a request of gcctl.
 
-    With `install` (fields of `gcctl.Config`, a Config, or the path of a TOML file; `{}` for all the
-    defaults) the first request in a process installs gcctl there, unless somebody else has. They
-    are checked at once: raises ConfigError.
+    `install` has the first request in a process install gcctl there, unless somebody else has. The
+    value is fields of `gcctl.Config` (`{}` for all the defaults), a Config, or the path of a TOML
+    file. It is checked at once: raises ConfigError.
     """
 
     def __init__(self, app: App, *, install: Settings | None = None) -> None:
@@ -38,22 +38,22 @@ class GcctlMiddleware:
         except BaseException as error:
             if entry is not None:
                 entry.leave(error)
-            else:  # whose it is may be a server hook, which sees no exceptions
+            else:  # begun further out, perhaps by a server hook, which sees no exceptions
                 note_failure(environ, error)
             raise
         return response if entry is None else _until_closed(response, entry, environ)
 
     def _install_once(self) -> None:
-        # One step, as nothing is called in it: of several threads one gets the settings.
+        # One step, because nothing is called in it: one of several threads gets the settings.
         settings, self._install = self._install, None
         if settings is not None:
             install_here(settings, "the WSGI middleware")
 
 
 def _until_closed(response: Response, entry: Entry, environ: Environ) -> Response:
-    """The response, and its `close()` the boundary."""
+    """The response, with the boundary in its `close()`."""
     kind = type(response)
-    if kind is list or kind is tuple:  # nothing to close, and no code of the application's to fail
+    if kind is list or kind is tuple:  # nothing to close, and no code that could fail
         return _Blocks(cast("list[bytes]", response), entry)
     server_file = environ.get("wsgi.file_wrapper")
     known = isinstance(server_file, (type, _FileMaker))
@@ -84,7 +84,7 @@ class _Blocks:
 
 
 class _Stream:
-    """Any other iterable, which may run code of the application's and fail."""
+    """Any other iterable. It may run code of the application, which may fail."""
 
     __slots__ = ("_entry", "_iterator", "_response")
 
@@ -119,8 +119,8 @@ class _SizedStream(_Stream):
 
 
 class _FileMaker:
-    """The server's wrapper of files where that is a function, as uWSGI's. Only the server knows by
-    what to tell a file of its own, so the one that it has made here is the one."""
+    """`wsgi.file_wrapper` where it is a function, as in uWSGI, and no class. isinstance() cannot
+    recognise what it returns, so the last file that it has made is remembered."""
 
     __slots__ = ("_made", "_make")
 
@@ -138,18 +138,18 @@ class _FileMaker:
 
 
 def _same_file(response: Response, entry: Entry) -> Response:
-    """The server's own wrapper of a file as it is: servers send the file behind it with sendfile()
-    only if it is theirs."""
+    """The server's own wrapper of a file, unchanged but for its `close`: servers use sendfile()
+    only for a wrapper of their own."""
     close = getattr(response, "close", None)
 
     def closing() -> None:
         nonlocal close
-        once, close = close, None  # it may be a method of the response, which refers to us
+        once, close = close, None  # else a cycle: it may be a method of the response
         _close(once, entry)
 
     try:
         response.close = closing  # type: ignore[attr-defined]
-    except (AttributeError, TypeError):  # one made in C
+    except (AttributeError, TypeError):  # a wrapper made in C has no attributes to set
         entry.leave()
     return response
 

@@ -465,13 +465,13 @@ def test_settings_are_back_and_verified_when_it_ends(tmp_path: Path) -> None:
     # Registered before sitecustomize modules run, so the last of all atexit functions.
     (tmp_path / "sitecustomize.py").touch()
     (tmp_path / "program.py").write_text("""
-import atexit, gc, gcctl, gcctl._lifecycle.controller
-real = gcctl._lifecycle.controller.Rollback.undo
+import atexit, gc, gcctl, gcctl._lifecycle.installation
+real = gcctl._lifecycle.installation.Rollback.undo
 def undo(self):
     drifts = real(self)
     print(gc.isenabled(), drifts)
     return drifts
-gcctl._lifecycle.controller.Rollback.undo = undo
+gcctl._lifecycle.installation.Rollback.undo = undo
 print(gc.isenabled())
 """)
     command = [*RUN, "--policy", "production", "program.py"]

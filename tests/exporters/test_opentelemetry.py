@@ -20,7 +20,7 @@ from processes import PATIENCE_SECONDS, in_child, needs_fork, run_program
 
 import gcctl
 from gcctl._core import histogram
-from gcctl._lifecycle import controller
+from gcctl._lifecycle import installation, observers
 from gcctl._monitor.statistics import CollectionStats
 
 pytest.importorskip("opentelemetry.sdk")
@@ -39,7 +39,7 @@ PAGE = DOCS / "integrations" / "opentelemetry.md"
 
 @pytest.fixture(autouse=True)
 def no_observers_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller, "_observers", ())
+    monkeypatch.setattr(observers, "_observers", ())
 
 
 class Metrics:
@@ -217,7 +217,7 @@ class TestAnEndThatAnExportDoesNotSee:
         gcctl.tick()
         assert metrics.value("gcctl.requests") == 1
         with monkeypatch.context() as patch:
-            patch.setattr(controller.Controller, "_collect_all", interrupted)
+            patch.setattr(installation.Installation, "_collect_all", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 gcctl.uninstall()
         assert metrics.value("gcctl.requests") == 1

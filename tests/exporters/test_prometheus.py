@@ -30,7 +30,7 @@ pytest.importorskip("prometheus_client")
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.parser import text_string_to_metric_families
 
-from gcctl.exporters import _metrics, _records, prometheus
+from gcctl.exporters import _metrics, _record_format, prometheus
 from gcctl.exporters._reading import Reading
 
 PAGE = DOCS / "integrations" / "prometheus.md"
@@ -278,14 +278,14 @@ def test_who_is_killed_while_it_writes_leaves_the_record_before(tmp_path: Path) 
     path = tmp_path / "file"
     with path.open("w+b") as stream:
         for number in (1, 2):
-            _records.write(stream.fileno(), number, requests_reading(number))
+            _record_format.write(stream.fileno(), number, requests_reading(number))
         before = path.read_bytes()
-        _records.write(stream.fileno(), 3, requests_reading(333))
+        _record_format.write(stream.fileno(), 3, requests_reading(333))
     after = path.read_bytes()
-    for cut in range(_records.RECORD_BYTES, _records.RECORD_BYTES + 100):
+    for cut in range(_record_format.RECORD_BYTES, _record_format.RECORD_BYTES + 100):
         left = after[:cut] + before[cut:]
         expected = (3, 333) if left == after else (2, 2)
-        number, found = _records.newest(left)
+        number, found = _record_format.newest(left)
         assert (number, found.counters["requests"][""]) == expected
 
 
@@ -472,11 +472,11 @@ logging.getLogger("gcctl").addHandler(Keep())
 
 BAD_FILES = """
 import json, struct, zlib
-from gcctl.exporters import _records
+from gcctl.exporters import _record_format
 
 def record(content):
-    body = _records.HEAD.pack(9, len(content)) + content
-    return _records.SEAL.pack(_records.MAGIC, zlib.crc32(body)) + body
+    body = _record_format.HEAD.pack(9, len(content)) + content
+    return _record_format.SEAL.pack(_record_format.MAGIC, zlib.crc32(body)) + body
 
 others = [[], {}, [{}, {}, {}], [{}, {}, {}, {}, {}], [{"requests": 1}, {}, {}, {}]]
 others += [[{"requests": {"": "1"}}, {}, {}, {}], [{}, {"0": [1, 2, 3]}, {}, {}]]
@@ -538,7 +538,7 @@ def test_a_file_of_another_version_that_nobody_holds_is_taken_and_begun_anew(
     tmp_path: Path,
 ) -> None:
     source = """
-    open("gcctl-0.worker", "wb").write(unreadable[0].ljust(_records.FILE_BYTES, b"\\0"))
+    open("gcctl-0.worker", "wb").write(unreadable[0].ljust(_record_format.FILE_BYTES, b"\\0"))
     gcctl.install("off")
     for _ in range(3):
         ticks(1)
@@ -591,9 +591,9 @@ def test_an_end_that_waits_in_vain_for_another_thread_is_counted_with_the_next_o
 ) -> None:
     source = """
     import threading
-    from gcctl.exporters import _workers
+    from gcctl.exporters import _worker_files
 
-    _workers.PATIENCE_SECONDS = 0.01
+    _worker_files.PATIENCE_SECONDS = 0.01
     writing, may_write = threading.Event(), threading.Event()
     pwrite = os.pwrite
 

@@ -162,7 +162,7 @@ def owe_without_end(seconds, path):
                 calls.write("x")
         return 0.1
 
-    gcctl._lifecycle.install.installed()._idle = idle
+    gcctl._lifecycle.install.idle = idle
     time.sleep(seconds)
     return os.getpid()
 

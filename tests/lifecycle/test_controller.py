@@ -15,7 +15,7 @@ from processes import wait_until
 
 import gcctl
 from gcctl._auto.in_process import AutoInProcess
-from gcctl._lifecycle import controller as controller_module
+from gcctl._lifecycle import observers
 from gcctl._memory.pressure import Pressure
 
 
@@ -336,9 +336,9 @@ def test_observers_are_called_at_looks_and_at_the_end(monkeypatch: pytest.Monkey
     def observer(controller: gcctl.Controller, ended: bool) -> None:
         seen.append((controller.stats().requests > 0, ended))
 
-    monkeypatch.setattr(controller_module, "_observers", ())
-    controller_module.observe(broken)
-    controller_module.observe(observer)
+    monkeypatch.setattr(observers, "_observers", ())
+    observers.observe(broken)
+    observers.observe(observer)
     gcctl.install("off", check_interval="1ms")
 
     def looked() -> bool:
@@ -360,8 +360,8 @@ def test_observers_are_called_whatever_else_a_look_comes_to(
         raise RuntimeError
 
     seen: list[bool] = []
-    monkeypatch.setattr(controller_module, "_observers", ())
-    controller_module.observe(lambda controller, ended: seen.append(ended))
+    monkeypatch.setattr(observers, "_observers", ())
+    observers.observe(lambda controller, ended: seen.append(ended))
     monkeypatch.setattr(AutoInProcess, "check", broken)
     monkeypatch.setattr(Pressure, "refresh_and_check", broken)
     gcctl.install(memory_limit="99%", check_interval="1ms")

@@ -11,7 +11,7 @@ import pytest
 from processes import wait_until
 
 import gcctl
-from gcctl._lifecycle.hold import holding
+from gcctl._lifecycle.hold import sections
 
 LONG = "1h"
 
@@ -81,7 +81,7 @@ class TestWithout:
     def test_one_that_ends_sooner_than_those_before_it(self) -> None:
         with gcctl.hold(LONG), gcctl.hold("1ms") as short:
             section = short._sections[0]
-            wait_until(lambda: section not in holding._sections)
+            wait_until(lambda: section not in sections._open)
             assert not gc.isenabled()
         assert gc.isenabled()
 

@@ -27,13 +27,13 @@ from real_cgroup import RealCgroup, real_cgroup
 import gcctl
 from gcctl._memory.cgroup import MemoryGroups
 from gcctl._memory.limits import OwnLimit
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.pressure import (
     ALERT_AT,
     FRUITLESS,
     LEAVE_AT,
     UNKNOWN_CHECKS,
     Listener,
-    MemoryEvent,
     Pressure,
 )
 from gcctl._memory.protocol import Threshold
@@ -449,7 +449,7 @@ class TestThroughThePublicDoors:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         controller = gcctl.install("off", memory_limit=1)
-        monkeypatch.setattr(controller._pressure, "_respond", None)
+        monkeypatch.setattr(controller._parts.pressure, "_respond", None)
         assert gcctl.check_memory() is False
         assert gcctl.check_memory() is False
         assert gcctl.stats().faults == 2
@@ -466,7 +466,9 @@ class TestThroughThePublicDoors:
 
         controller = gcctl.install("off", memory_limit=1)
         monkeypatch.setattr(
-            controller._pressure, "_collect", lambda generation: signal.raise_signal(signal.SIGTERM)
+            controller._parts.pressure,
+            "_collect",
+            lambda generation: signal.raise_signal(signal.SIGTERM),
         )
         before = signal.signal(signal.SIGTERM, strike)
         try:

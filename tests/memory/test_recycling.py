@@ -18,6 +18,7 @@ from threads import in_threads, no_thread, switching_often
 
 import gcctl
 from gcctl._core.protocol import Core
+from gcctl._lifecycle.installation import Installation
 from gcctl._memory.recycling import Recycling
 
 HOUR_NS = 3600 * 10**9
@@ -241,9 +242,10 @@ class TestAboveMemory:
         now_ns = 10**15
         config = gcctl.Config(policy="off", memory_limit=LITTLE, pressure_budget=1.0)
         core = core_class(clock=lambda: now_ns)
-        controller = gcctl.Controller(config, "here", lambda _: None, core=core)
+        installation = Installation(config, "here", lambda _: None, core=core)
+        controller = installation.controller
         controller.installed = True
-        controller._start()
+        installation.start()
         try:
             checks = 0
             while controller.recycle_advice is None:
@@ -252,7 +254,7 @@ class TestAboveMemory:
                 assert checks < 100
                 now_ns += HOUR_NS
         finally:
-            controller._restore()
+            installation.restore()
         assert checks > 1, "once could be bad luck"
         advice = controller.recycle_advice
         assert advice.reason == "memory_limit"
@@ -318,7 +320,7 @@ class TestCallbacks:
         assert controller.stats().recycle_advice is not None
 
     def test_one_that_blocks_holds_up_nobody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gcctl._lifecycle.controller.DELIVERY_SECONDS", 0.05)
+        monkeypatch.setattr("gcctl._lifecycle.installation.DELIVERY_SECONDS", 0.05)
         leave = threading.Event()
         told: list[str] = []
         controller = install(recycle_after_requests=1, memory_limit=LITTLE)

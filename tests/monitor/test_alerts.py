@@ -440,7 +440,7 @@ class TestCallbacks:
                 pass
         assert gcctl.stats().requests == 100
         with monkeypatch.context() as patch:
-            patch.setattr("gcctl._lifecycle.controller.DELIVERY_SECONDS", 0.05)
+            patch.setattr("gcctl._lifecycle.installation.DELIVERY_SECONDS", 0.05)
             gcctl.uninstall()
         assert not controller.installed
         assert "callbacks for alerts: 1 not delivered yet, 0 dropped" in caplog.text
@@ -549,8 +549,8 @@ class TestCallbacks:
                     print("possible")
 
             atexit.register(try_a_thread)
-            import gcctl._lifecycle.controller
-            gcctl._lifecycle.controller.DELIVERY_SECONDS = 60
+            import gcctl._lifecycle.installation
+            gcctl._lifecycle.installation.DELIVERY_SECONDS = 60
             logging.basicConfig(stream=sys.stdout, format="%(levelname)s")
             gc.disable()
             controller = gcctl.install("off", max_pause=1e-9)
@@ -615,8 +615,8 @@ class TestCallbacksAndForks:
         """The child of a callback is told nothing more of its parent's."""
         out = run_program(
             """
-            import os, gcctl._lifecycle.controller
-            gcctl._lifecycle.controller.DELIVERY_SECONDS = 60
+            import os, gcctl._lifecycle.installation
+            gcctl._lifecycle.installation.DELIVERY_SECONDS = 60
             controller = gcctl.install("off", max_pause="1h", memory_limit=2**20)
             parent, statuses = os.getpid(), []
 

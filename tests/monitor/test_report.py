@@ -25,7 +25,7 @@ from gcctl._config.presets import PRESETS
 from gcctl._core import histogram
 from gcctl._core.records import REASONS, ByReason, Event
 from gcctl._interpreter.collector import COLLECTOR
-from gcctl._memory.pressure import MemoryEvent
+from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor import report
 from gcctl._monitor.alerts import Alert, AlertCounts

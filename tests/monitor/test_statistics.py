@@ -75,7 +75,7 @@ def test_memory_is_sampled_at_boundaries() -> None:
     def sampled() -> bool:
         """At a boundary, and not by stats()."""
         gcctl.tick()
-        peak: int = controller._monitor.counters(0, None)["rss_peak_bytes"]
+        peak: int = controller._parts.monitor.counters(0, None)["rss_peak_bytes"]
         return peak > before + 32 * MIB
 
     with block(64):

@@ -1,8 +1,8 @@
-"""What turns a starting python into one under the controller: see `gcctl.cli.run`."""
+"""Installs gcctl in a python that is starting, before the program runs: see `gcctl.cli.run`."""
 
 ORDER_VARIABLE = "_GCCTL_RUN"
-"""The environment variable that says what is to be done, in hexadecimal what `marshal` makes of
-it. (The module `json` takes longer to import.)
+"""The environment variable with the order: what to install and to report. It holds the output of
+`marshal` in hexadecimal, because importing `json` takes longer.
 
-Its name is none of the `GCCTL_...` ones, which are configuration.
+It does not begin with `GCCTL_`, because those variables are the configuration.
 """

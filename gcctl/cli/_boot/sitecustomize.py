@@ -1,8 +1,8 @@
-"""Run by python's site module where `gcctl run` put this directory first in PYTHONPATH.
+"""Python's site module runs this when `gcctl run` has put this directory first in PYTHONPATH.
 
-It undoes that, starts the controller, and then does what there would have been without it: the
-environment's own sitecustomize, or none. All that must happen in the program's process is in this
-file, so that gcctl's command line is not imported there.
+It undoes the change of PYTHONPATH, installs gcctl, and then runs the environment's own
+sitecustomize, if there is one. Everything that happens in the program's process is in this file, so
+that gcctl's command line is not imported there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _start() -> None:
     sys.path[:] = [entry for entry in sys.path if entry != here]
     sys.path_importer_cache.pop(here, None)
     text = os.environ.pop("_GCCTL_RUN", None)  # gcctl.cli._boot.ORDER_VARIABLE
-    if text is None:  # somebody else's PYTHONPATH
+    if text is None:  # somebody else has put this directory in PYTHONPATH
         return
     order = marshal.loads(bytes.fromhex(text))
     for name, value in order["environ"].items():
@@ -40,7 +40,7 @@ def _start() -> None:
 
 
 def _load_gcctl(parent: str) -> None:
-    """Import gcctl from where the command line came from, which need not be on `sys.path` here."""
+    """Import gcctl from the directory of the command line, which may not be on `sys.path` here."""
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
 
@@ -52,11 +52,11 @@ def _load_gcctl(parent: str) -> None:
 
 
 def _install(order: Mapping[str, Any]) -> None:
-    """The controller, as `order` (see `gcctl.cli.run`) says, until the program has ended."""
+    """Install gcctl as `order` (see `gcctl.cli.run`) says, until the program has ended."""
     import gcctl
 
     if order["report"] or order["json"]:
-        # Now: later it would find modules of the program's names.
+        # Now: later it could find the program's modules instead.
         import gcctl._monitor.report
 
     _set_up_logging(order["log_level"])
@@ -65,14 +65,14 @@ def _install(order: Mapping[str, Any]) -> None:
         controller = _controller(order)
     except gcctl.GcctlError as error:
         _refuse(str(error))
-    # Functions registered later run earlier: these see what all of the program's own have done.
+    # Functions registered later run earlier. So this one runs after all of the program's own.
     atexit.register(_finish, controller, os.getpid(), sys.stderr, order["report"], json_file)
     if order["cycles"]:
         _profile_cycles(sys.stderr)
 
 
 def _profile_cycles(stderr: TextIO | None) -> None:
-    """From here until the program has ended; in this process, not in its children."""
+    """Profile cyclic garbage until the program has ended; in this process, not in its children."""
     from gcctl._concurrent.coordinator import coordinator
     from gcctl._concurrent.cycle_profiler import CycleProfiler
     from gcctl._config.config import disabled
@@ -92,7 +92,7 @@ def _profile_cycles(stderr: TextIO | None) -> None:
 
 
 def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
-    """As the command, or else the configuration says."""
+    """Install with the options of the command, which beat the configuration."""
     import gcctl
     from gcctl._config.config import disabled
     from gcctl._lifecycle.install import install_config
@@ -107,7 +107,7 @@ def _set_up_logging(level: str | None) -> None:
     from gcctl._base import log
 
     if level is None:
-        log.leave_to_program()  # among whose own output ours has no place
+        log.leave_to_program()  # our lines have no place among its own output
         return
     import logging
 
@@ -120,11 +120,12 @@ def _set_up_logging(level: str | None) -> None:
 
 
 class _JSONFile:
-    """Where the report goes as JSON: a file that is there in full or, with what it was, not yet."""
+    """The file for the report as JSON. It is replaced as a whole: until then it is as it was."""
 
     def __init__(self, path: str) -> None:
         """Raises OSError or ValueError where nothing can be written."""
-        # In full, for the program may change directory; the file itself, for a link to it stays.
+        # The full path, because the program may change directory; and the target of a link, so that
+        # the link stays.
         self._path = os.path.realpath(path)
         self._started_in = os.getpid()
         if not os.path.basename(path):
@@ -132,7 +133,7 @@ class _JSONFile:
         import stat
 
         with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISREG(os.stat(self._path).st_mode):  # the likes of /dev/null
+            if not stat.S_ISREG(os.stat(self._path).st_mode):  # such as /dev/null
                 raise OSError(errno.EINVAL, "it is not a regular file")
         self._write("", None)
 
@@ -145,7 +146,7 @@ class _JSONFile:
         self._write(text, path)
 
     def _write(self, text: str, path: str | None) -> None:
-        """Write it to a new file, which then takes the place of `path`, or goes."""
+        """Write a new file, which then replaces `path`; None: it is removed again."""
         new = os.path.join(os.path.dirname(self._path), f".gcctl-{os.urandom(8).hex()}.tmp")
         try:
             with open(new, "x", encoding="ascii") as stream:
@@ -171,7 +172,7 @@ def _refuse(text: str) -> NoReturn:
 
 def _say(stream: TextIO | None, text: str) -> None:
     if stream is not None:  # print() would take None for the program's stdout
-        with contextlib.suppress(OSError, ValueError):  # closed by its reader or the program
+        with contextlib.suppress(OSError, ValueError):  # its reader or the program has closed it
             print(text, file=stream, flush=True)
 
 
@@ -182,14 +183,14 @@ def _finish(
     report: bool,
     json_file: _JSONFile | None,
 ) -> None:
-    """At exit: the settings as they were, then the reports, which so have the final collection too.
+    """At exit: restore the settings, then report, so that the final collection is in the report.
 
-    A forked child that ends like a program gets here as well. Its report is wanted where it is a
-    worker that has served requests, and noise otherwise.
+    A forked child that ends like a program gets here too. It reports if it is a worker that has
+    served requests. Other children would only add noise.
     """
     try:
         controller.uninstall()
-    finally:  # a setting that cannot be restored is an error, and the report is still owed
+    finally:  # also after an error, such as a setting that cannot be restored
         if os.getpid() == started_in or controller.stats().requests:
             if report:
                 _say(stderr, f"gcctl report of process {os.getpid()}\n{controller.report()}")
@@ -203,7 +204,7 @@ def _finish(
 try:
     _start()
 except Exception:
-    # The site module would print a line and go on: the program would run without the controller.
+    # The site module would print a line and go on, and the program would run without gcctl.
     if sys.stderr is not None:
         import traceback
 
@@ -212,6 +213,6 @@ except Exception:
     os._exit(1)
 
 del sys.modules[__name__]
-# It becomes sys.modules["sitecustomize"] in our stead. When there is none, its ImportError is what
-# the site module expects; any other exception is reported as it would have been without us.
+# The environment's own becomes sys.modules["sitecustomize"] in our place. Without one there is an
+# ImportError, which the site module expects. It reports any other exception as without us.
 importlib.import_module("sitecustomize")

@@ -1,1 +1,1 @@
-"""What `gcctl demo` measures and how: a service under load, one policy at a time."""
+"""What `gcctl demo` measures, and how: each scenario, and the processes that it runs."""

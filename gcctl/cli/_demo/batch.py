@@ -2,7 +2,7 @@
 
     python -m gcctl.cli._demo.batch '{"objects": 5000000, "gcctl": true}'
 
-Says "measured".
+It says "measured".
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ Order = dict[str, Any]
 
 
 def build(objects: int) -> tuple[list[Order], dict[str, list[Order]]]:
-    """Orders, each a dict with three lists in it, of that many objects; and those of each customer.
+    """Orders, each a dict with three lists in it, of `objects` objects together; and an index by
+    customer.
 
-    The lists of the index, at most 1,000, come on top.
+    The lists of the index, at most 1,000, are not counted in `objects`.
     """
     orders: list[Order] = []
     index: dict[str, list[Order]] = {}

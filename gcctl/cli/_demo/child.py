@@ -1,4 +1,4 @@
-"""The processes of the demo, seen from the command: started, listened to, and always ended."""
+"""The child processes of the demo: the command starts them, reads what they say, and ends them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 Command = Callable[[str], list[str]]
-"""How to run a module, by its name, in another interpreter."""
+"""Returns the command that runs the module of a name in another interpreter."""
 
 
 class TrialError(Exception):
@@ -20,7 +20,7 @@ class TrialError(Exception):
 
 
 class Child:
-    """A process of the demo. Killed when the `with` block is left, whatever for."""
+    """A process of the demo. It is killed when the `with` block is left, for any reason."""
 
     def __init__(self, what: str, command: list[str]) -> None:
         self._what = what
@@ -70,7 +70,7 @@ class Child:
         try:
             event: dict[str, Any] = json.loads(line)
         except ValueError:
-            # Somebody's sitecustomize that prints, say.
+            # For example a sitecustomize that prints.
             raise TrialError(
                 f"the {self._what} printed {line.strip()!r}: something in this environment writes "
                 "to the standard output of every python"
@@ -96,9 +96,9 @@ def module(command: Command, name: str, **plan: Any) -> list[str]:
 
 
 def run_alone(what: str, command: list[str], progress: Callable[[int], None]) -> dict[str, Any]:
-    """Run a process that measures by itself; the figures that it says at its end.
+    """Run a process that measures by itself, and return the figures that it says at its end.
 
-    `progress` gets what it says is done meanwhile. Raises TrialError when it dies.
+    `progress` is called with how much is done. Raises TrialError when the process dies.
     """
     with Child(what, command) as child:
         while (event := child.hear())["event"] == "progress":
@@ -108,7 +108,8 @@ def run_alone(what: str, command: list[str], progress: Callable[[int], None]) ->
 
 
 def _environment() -> dict[str, str]:
-    """Ours without gcctl's settings: each row is the preset as it stands, on the chosen core."""
+    """Our environment without gcctl's settings, so that each row shows the preset as it is. The
+    choice of the core stays."""
     return {
         name: value
         for name, value in os.environ.items()

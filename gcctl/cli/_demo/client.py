@@ -2,9 +2,10 @@
 
     python -m gcctl.cli._demo.client '{"port": 8000, "rate": 120, "requests": 2000, "warmup": 200}'
 
-An open loop: request n is due at n / rate, whatever became of those before it, and its latency runs
-from then until the last byte of the answer. A client that waited for each answer before it sent the
-next would send nothing during a pause of the server, and so hide it from all requests but one.
+An open loop: request n is due at n / rate, whether or not the requests before it were answered. Its
+latency runs from then to the last byte of the answer. A client that waits for each answer before it
+sends the next request would send nothing during a pause of the server. So only one request would
+show the pause.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from gcctl.cli._demo import pipes
 from gcctl.cli._demo.workload import PATH, REQUEST_HEADERS
 
 CONNECTIONS = 64
-"""Requests that can be under way at once. When all are, the next is sent late; it still counts from
-when it was due."""
+"""Requests that can be under way at once. When all are, the next request is sent late. Its latency
+still runs from when it was due."""
 PATIENCE_SECONDS = 30.0
-"""How long after the last request was due an answer is waited for."""
+"""How long to wait for answers, from when the last request was due."""
 PROGRESS_SECONDS = 0.25
 
 
 def fetch(port: int, timeout: float) -> bool:
-    """Send one request; whether it was answered, and in full."""
+    """Send one request. Returns whether it was answered in full."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", PATH, headers=REQUEST_HEADERS)
@@ -43,7 +44,7 @@ def fetch(port: int, timeout: float) -> bool:
 
 
 class OpenLoop:
-    """Sends `requests` requests, one every 1 / `rate` seconds, and keeps each one's latency."""
+    """Sends `requests` requests, one every 1 / `rate` seconds, and keeps the latency of each."""
 
     def __init__(self, port: int, rate: float, requests: int) -> None:
         self._port = port
@@ -96,7 +97,7 @@ def percentile(ordered: Sequence[int], q: float) -> int:
 def main() -> None:
     plan = json.loads(sys.argv[1])
     words = pipes.commands()
-    gc.disable()  # a pause here would be counted as the server's; nothing here needs the collector
+    gc.disable()  # a pause here would count as one of the server; nothing here needs the collector
     for _ in range(plan["warmup"]):
         fetch(plan["port"], PATIENCE_SECONDS)
     pipes.say("warm")

@@ -2,10 +2,10 @@
 
     python -m gcctl.cli._demo.files '{"mib": 50, "limit_bytes": 33554432}'
 
-With a limit (bytes, above memory at the start) the chunks go through `gcctl.batched_gc` under that
-`memory_limit`; with null they are left to automatic GC, and gcctl is not installed. Says "progress"
-with the MiB processed, and "measured". The file has no name: nothing is left of it however the
-process ends.
+The limit is in bytes above memory at the start. With one, the chunks go through `gcctl.batched_gc`
+under that `memory_limit`. With null, gcctl is not installed and automatic GC collects. It says
+"progress" with the MiB processed, and "measured". The file has no name, so nothing is left of it
+however the process ends.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ EVERY = 10
 
 BLOCKS = 16
 BLOCK_BYTES = CHUNK_BYTES // BLOCKS
-"""Different pieces of text, used in turn: to make each one anew would take longer than the work.
-Together they are no larger than a chunk, so that they leave no mark on memory at the start."""
+"""Size of the different pieces of text, which are used in turn: to make new text for each would
+take longer than the work. Together they are as large as one chunk, so memory at the start hardly
+grows."""
 VOCABULARY = 5_000
 FIELDS = 8
 WORDS = 9
-"""Per field. A record is half a KiB, a chunk about 2,000 of them."""
+"""Words per field. A record is half a KiB, a chunk has about 2,000 records."""
 
 PROGRESS_CHUNKS = 10
 
@@ -55,7 +56,7 @@ def write(file: BinaryIO, mib: int) -> None:
     ]
     blocks = [_block(chance, words) for _ in range(BLOCKS)]
     for number in range(mib * MIB // BLOCK_BYTES):
-        # Each begins with a line of its own: no two of them are the same.
+        # Each begins with a line of its own, so that no two are the same.
         file.write((b"part %d\n" % number + blocks[number % BLOCKS])[:BLOCK_BYTES])
 
 
@@ -75,7 +76,8 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 class Chunk:
-    """The records of a chunk. They refer to it and to each other: only the collector frees them."""
+    """The records of a chunk. They refer to the chunk and to each other, so only the collector
+    frees them."""
 
     def __init__(self, content: bytes) -> None:
         self.text = content.decode()

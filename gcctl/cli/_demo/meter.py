@@ -1,4 +1,4 @@
-"""What a process of the demo measures of itself, in the same way with and without gcctl."""
+"""What a process of the demo measures about itself, in the same way with and without gcctl."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 
 
 class Meter:
-    """Time, CPU time and collections, whoever asked for them, of a `with` block."""
+    """Time, CPU time and all collections of a `with` block, whoever caused them."""
 
     def __init__(self) -> None:
         self._elapsed_ns = self._cpu_ns = self._began_ns = 0
@@ -47,7 +47,7 @@ class Meter:
         self._pause_max_ns = max(self._pause_max_ns, pause_ns)
 
     def figures(self) -> dict[str, Any]:
-        """Of the block that has ended, under the names of a row. Times are nanoseconds."""
+        """The figures of the block, under the names of a row. Times are nanoseconds."""
         return {
             "elapsed_ns": self._elapsed_ns,
             "cpu_ns": self._cpu_ns,

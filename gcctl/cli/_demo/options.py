@@ -1,4 +1,4 @@
-"""Values of the demo's options, as argparse is to read them."""
+"""Types for argparse: how the values of the demo's options are read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How the demo's processes talk: JSON lines up a child's stdout, words down its stdin.
 
-A child's stdin is its lifeline too. It ends when the parent does, however that came about, and a
-child that reads the end of it ends itself.
+A child's stdin is also its lifeline. It is closed when the parent ends, however that happens, and
+then the child ends itself.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import threading
 
 
 def commands() -> queue.SimpleQueue[str]:
-    """In a child, first of all: the words from the parent as they come."""
-    # Ctrl-C goes to every process of the terminal; the parent is the one that answers it.
+    """In a child, to be called first: a queue of the words from the parent."""
+    # Ctrl-C goes to every process of the terminal. Only the parent answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     words: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_follow, args=(words,), daemon=True).start()

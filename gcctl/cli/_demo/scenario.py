@@ -19,10 +19,10 @@ class Scenario:
     name: str
     help: str
     options: Mapping[str, Mapping[str, Any]]
-    """Of this scenario alone: the flag of each, and arguments for argparse."""
+    """Options of this scenario alone: the flag of each, and its arguments for argparse."""
     defaults: Settings
     quick: Settings
-    """In place of the defaults with `--quick`."""
+    """With `--quick`, these replace defaults."""
     measure: Callable[[Settings, Command, Show], list[Row]]
     """Raises TrialError when a measurement cannot be made."""
     render: Callable[[Sequence[Row]], str]

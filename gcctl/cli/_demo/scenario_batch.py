@@ -1,4 +1,4 @@
-"""The scenario "batch": a large structure built with automatic GC, and in `gcctl.batch()`."""
+"""The scenario "batch": a large structure, built under automatic GC and in `gcctl.batch()`."""
 
 from __future__ import annotations
 

@@ -13,24 +13,24 @@ from gcctl.cli._demo.table import Row
 from gcctl.cli._demo.trial import Plan, measure
 
 BASELINE = "off"
-"""Shown first: what the others are to be compared with."""
+"""The policy that is shown first, for the others to be compared with."""
 
 RATE = 120.0
-"""Requests per second. One takes 1.5 to 3 ms, so the server is about a quarter busy: a queue is
-always the work of a pause, never of the load."""
+"""Requests per second. One takes 1.5 to 3 ms, so the server is busy about a quarter of the time. If
+requests queue, it is because of a pause, not because of the load."""
 
 REQUESTS, QUICK_REQUESTS = 2_000, 240
-"""Measured requests: as many as the source document simulates; and, in a hurry, enough for the
-fixed schedules to come to two full collections."""
+"""Measured requests: as many as the source document simulates. The quick number is enough for two
+full collections of the fixed schedules."""
 
 WARMUP, QUICK_WARMUP = 200, 40
 
 HEAP = 100_000
-"""Live objects: what a site of ordinary size keeps in modules, classes and caches. An empty server
-would make full collections look free."""
+"""Live objects: as many as a site of ordinary size keeps in modules, classes and caches. With an
+empty server, full collections would seem to cost nothing."""
 
 LABELS = {"off": "off (automatic GC)"}
-"""What a row is called where the policy's name does not say it."""
+"""Name of a row, where the policy's name does not say enough."""
 
 COLUMNS: tuple[table.Column, ...] = (
     ("policy", "", lambda row: LABELS.get(row["policy"], str(row["policy"]))),

@@ -2,9 +2,9 @@
 
     python -m gcctl.cli._demo.server '{"policy": "off", "heap": 100000}'
 
-Says "ready" with its port, "measuring" when told to measure, and "measured" when told to stop. The
-controller is installed when measuring begins, after the warm-up, so that its counters and its
-longest pause are those of the measured span alone.
+It says "ready" with its port, "measuring" when told to measure, and "measured" when told to stop.
+gcctl is installed after the warm-up, when measuring begins. So its counters and its longest pause
+are of the measured time alone.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class QuietHandler(WSGIRequestHandler):
 class Server(WSGIServer):
     """A WSGI server that takes words from its parent between two requests."""
 
-    # Requests come at their time whether or not the server has one in hand: a pause must find them
-    # waiting here, not refused and sent again a second later.
+    # Requests come when they are due, even if the server is busy. During a pause they must wait
+    # here, and not be refused and sent again a second later.
     request_queue_size = 1024
 
     def __init__(self, policy: str, words: queue.SimpleQueue[str]) -> None:
@@ -61,8 +61,8 @@ class Server(WSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # Around the whole connection: at the boundary the response has been sent and the connection
-        # closed, so nobody waits for a collection but the next request.
+        # Around the whole connection. At the boundary the response has been sent and the connection
+        # is closed, so only the next request waits for a collection.
         with gcctl.request():
             super().process_request(request, client_address)
 

@@ -15,7 +15,7 @@ Column = tuple[str, str, Callable[[Row], str]]
 def render(
     heading: str, columns: Sequence[Column], rows: Sequence[Row], footer: Sequence[str]
 ) -> str:
-    """The whole answer, over several lines without a newline at the end."""
+    """The whole output: several lines, without a newline at the end."""
     return "\n".join([heading, "", *_lines(columns, rows), "", *footer])
 
 

@@ -1,4 +1,4 @@
-"""One policy, measured: a fresh server and a fresh client, and the row of figures they give."""
+"""Measures one policy: a new server, a new client, and the row of figures that they give."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Plan:
     requests: int
     """Measured requests."""
     warmup: int
-    """Requests before them, as fast as they are answered; not measured."""
+    """Requests before the measured ones, sent as fast as they are answered."""
 
 
 def measure(plan: Plan, command: Command, progress: Callable[[int], None]) -> Row:
-    """Run one trial. `command` says how to run a module; `progress` gets the requests done so far.
+    """Run one trial. `command` says how to run a module; `progress` is called with the number of
+    requests done.
 
     Raises TrialError when a process dies or no request at all is answered.
     """

@@ -1,8 +1,8 @@
-"""The service that `gcctl demo` puts under load: a WSGI application and the heap it keeps.
+"""The service that `gcctl demo` puts under load: a WSGI application, and the heap that it keeps.
 
 Each request has 10 parameters and 20 headers, loads 100 rows with 5 relations each, transforms them
-and answers in JSON. Rows and relations refer to each other, as an object-relational mapper makes
-them: no reference count ever frees them, only the collector does.
+and answers in JSON. Rows and relations refer to each other, as those of an object-relational mapper
+do. So reference counts never free them; only the collector does.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 def catalogue(objects: int) -> list[object]:
     """A live heap of that many tracked objects: products, each a dict with three lists in it.
 
-    Each product refers to others anywhere in memory, as data that has been in use does; a traversal
-    of objects in the order they were made would cost a small fraction of a real one.
+    Each product refers to others anywhere in memory, like data that has been in use. If the objects
+    were linked in the order in which they were made, going through them would be far too cheap.
     """
     chance = random.Random(objects)
     products: list[dict[str, Any]] = [

@@ -11,10 +11,11 @@ from gcctl.integrations.django.middleware import PATH, listen
 
 
 class GcctlConfig(AppConfig):
-    """Puts the middleware in front of all others, unless it is somewhere in `MIDDLEWARE` already,
-    and has the first request that is served install gcctl.
+    """Puts the middleware first in `MIDDLEWARE`, unless it is there already, and has the first
+    request that is served install gcctl.
 
-    Not at once: commands, the autoreloader and masters that fork load the apps as well.
+    It does not install gcctl at once, because commands, the autoreloader and masters that fork load
+    the apps too.
     """
 
     name = "gcctl.integrations.django"
@@ -22,7 +23,7 @@ class GcctlConfig(AppConfig):
     verbose_name = "gcctl"
 
     def ready(self) -> None:
-        # No handler has been made yet, so none has read the list.
+        # In time: no handler has been made yet that could have read the list.
         if PATH not in settings.MIDDLEWARE:
             settings.MIDDLEWARE = [PATH, *settings.MIDDLEWARE]
         listen(default={})

@@ -13,7 +13,7 @@ from gcctl.integrations.django.middleware import PATH
 
 
 def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """gcctl.E001: `settings.GCCTL`, or an environment variable that is read with it, is not
+    """gcctl.E001: a value in `settings.GCCTL`, or in an environment variable of gcctl, is not
     accepted."""
     given = getattr(settings, "GCCTL", {})
     try:
@@ -28,8 +28,8 @@ def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
 def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """gcctl.W001: the middleware is there more than once. gcctl.I001: it is not the first.
 
-    The second is no Warning: others have to be first too (SecurityMiddleware, those that time
-    requests), and projects that check with `--fail-level WARNING` could not have both.
+    The second is an Info and no Warning, because other middleware wants to be first too (such as
+    SecurityMiddleware). A project that checks with `--fail-level WARNING` could not have both.
     """
     there = list(settings.MIDDLEWARE)
     found: list[CheckMessage] = []

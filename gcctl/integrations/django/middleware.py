@@ -1,4 +1,4 @@
-"""Where Django's requests begin and end, and what the first of them installs."""
+"""The middleware: where Django's requests begin and end; and the first request installs gcctl."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class GcctlMiddleware:
         entry = enter(_holder(request))
         try:
             response = self.get_response(request)
-        except BaseException as error:  # Django makes responses of others
+        except BaseException as error:  # rare: Django turns most exceptions into responses
             if entry is not None:
                 entry.leave(error)
             raise
@@ -53,7 +53,7 @@ class GcctlMiddleware:
         entry = enter(_holder(request))
         try:
             response = await self.get_response(request)
-        except BaseException as error:  # it was cancelled: no failure
+        except BaseException as error:  # the task was cancelled: no failure
             if entry is not None:
                 entry.leave(error)
             raise
@@ -68,15 +68,16 @@ def _holder(request: Any) -> Any:
 
 
 def _when_closed(response: Any, leave: Callable[[], None]) -> None:
-    # Django's own, for the files of responses. `close` itself as an attribute would make a cycle.
+    # Django has this list for the files of a response. To replace `close` would make a cycle.
     try:
         response._resource_closers.append(leave)
-    except AttributeError:  # no response of Django's
+    except AttributeError:  # not one of Django's responses
         leave()
 
 
 class _Leave:
-    """The boundary, when a response is closed; none in one that was pickled, as caches do."""
+    """The boundary, called when a response is closed. A pickled response, as caches make, has
+    none."""
 
     __slots__ = ("_entry", "_loop")
 
@@ -86,11 +87,12 @@ class _Leave:
 
     def __call__(self) -> None:
         if self._loop is not None:
-            # Django closes responses in its thread for synchronous code, while the loop goes on.
+            # Django closes responses in its thread for synchronous code. The boundary belongs in
+            # the event loop.
             try:
                 self._loop.call_soon_threadsafe(self._entry.leave)
                 return
-            except RuntimeError:  # it is closed
+            except RuntimeError:  # the loop is closed
                 pass
         self._entry.leave()
 
@@ -107,16 +109,16 @@ _default: Settings | None = None
 
 
 def listen(*, default: Settings | None) -> None:
-    """To Django's signals. `default` is what is installed where there is no `settings.GCCTL`."""
+    """Connect to Django's signals. `default` is installed where there is no `settings.GCCTL`."""
     global _default
     _default = _default if default is None else default
-    # To connect what is connected changes nothing.
+    # Connecting a second time changes nothing.
     signals.request_started.connect(_install)
     signals.got_request_exception.connect(_note_failure)
 
 
 def _install(sender: Any, **_: Any) -> None:
-    # The handlers of Django's test clients serve nobody.
+    # The handlers of Django's test clients are not servers.
     if not isinstance(sender, type) or not issubclass(sender, (WSGIHandler, ASGIHandler)):
         return
     signals.request_started.disconnect(_install)
@@ -126,7 +128,7 @@ def _install(sender: Any, **_: Any) -> None:
 
 
 def _note_failure(sender: Any, request: Any = None, **_: Any) -> None:
-    # Django makes a response of an exception, so nobody further out sees it.
+    # Django turns an exception into a response, so the middleware does not see it.
     error = sys.exc_info()[1]
     if error is not None and request is not None:
         note_failure(_holder(request), error)

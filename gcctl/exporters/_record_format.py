@@ -1,6 +1,7 @@
-"""The file of a worker: room for two records, which are written in turn.
+"""The format of a worker's file: two records, which are written in turn.
 
-Each has its number and a checksum. Who is killed while writing one leaves the other.
+Each record has a number and a checksum. If a worker is killed while it writes one record, the other
+one is still whole.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from gcctl.exporters._reading import NOTHING, Reading
 RECORD_BYTES: Final = 8192
 FILE_BYTES: Final = 2 * RECORD_BYTES
 MAGIC: Final = b"gcctl 1\n"
-"""Another one for other contents: a record of another format is as good as none."""
+"""To be changed with the format: a record of another format counts as none."""
 SEAL: Final = struct.Struct("=8sI")
-"""Magic, and the checksum of all that follows."""
+"""Magic, and the checksum of everything after it."""
 HEAD: Final = struct.Struct("=QI")
 """The number of the record, and the length of its content."""
 
 
 def write(file: int, number: int, reading: Reading) -> None:
-    """Raises OSError."""
+    """Write one record. Raises OSError."""
     content = reading.encode()
     body = HEAD.pack(number, len(content)) + content
     record = (SEAL.pack(MAGIC, zlib.crc32(body)) + body).ljust(RECORD_BYTES, b"\0")
@@ -33,9 +34,9 @@ def write(file: int, number: int, reading: Reading) -> None:
 
 
 def newest(file: bytes) -> tuple[int, Reading]:
-    """The number of the last record that is whole, and what is in it; 0 and NOTHING for none.
+    """The number and the content of the last whole record; 0 and NOTHING where there is none.
 
-    Raises ValueError where that is of another version.
+    Raises ValueError where that record is of another version.
     """
     last, found = 0, b""
     for start in range(0, len(file) - SEAL.size - HEAD.size, RECORD_BYTES):

@@ -1,9 +1,9 @@
-"""The readings of all workers of a server: a file of fixed size for each, in a directory of theirs.
+"""The readings of all workers of a server: each has a file of fixed size in a common directory.
 
-A worker holds the lock on its file as long as it lives; the system lets go of it when the worker
-dies, however it dies. A new worker takes the first file that nobody holds and counts on from what
-is in there. So nothing that was counted ever gets less, and there are never more files than there
-were workers at once.
+A worker holds the lock on its file as long as it lives. When it dies, in whatever way, the system
+releases the lock. A new worker takes the first file without a lock, and counts on from what it
+finds there. So counters never get less, and there are never more files than there were workers at
+the same time.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Final, NamedTuple
 
 from gcctl._base.errors import GcctlError
 from gcctl._lifecycle.controller import Controller
-from gcctl.exporters import _records
+from gcctl.exporters import _record_format
 from gcctl.exporters._reading import NOTHING, Reading, negative, total
-from gcctl.exporters._tally import Tally
+from gcctl.exporters._totals import Totals
 
 try:
     import fcntl
@@ -32,13 +32,13 @@ except ImportError:  # Windows
 else:
     HAS_LOCKS = True
     FLAGS: Final = os.O_CLOEXEC | os.O_NONBLOCK
-    """The second for pipes with the name of such a file: nobody shall wait for the other end."""
+    """O_NONBLOCK in case a pipe has the name of such a file: opening it must not wait."""
 
 logger = logging.getLogger("gcctl")
 
 PASSES: Final = 3
-"""How often to look for a file that nobody holds before a new one is made: who reads the files
-holds each for a moment."""
+"""How often to search for a file without a lock before a new one is made. More than once, because a
+reader locks each file for a moment."""
 PAUSE_SECONDS: Final = 0.0005
 
 THIS_WORKER: Final = "this worker"
@@ -48,19 +48,19 @@ PATIENCE_SECONDS: Final = 1.0
 
 
 class Worker(NamedTuple):
-    """What a file says."""
+    """The content of one file."""
 
     number: str
     reading: Reading
     alive: bool
-    """Whether its last worker still is."""
+    """Whether the worker that has written it lives."""
 
 
 class WorkerFile:
     """This process's file in a directory. A forked child takes one of its own.
 
-    Raises GcctlError where there are no file locks on this system. A missing directory is only
-    logged: it may come, and no server shall fail to start for its metrics.
+    Raises GcctlError where the system has no file locks. A missing directory is only logged: it may
+    come later, and no server shall fail to start because of its metrics.
     """
 
     def __init__(self, directory: str) -> None:
@@ -78,27 +78,27 @@ class WorkerFile:
         self._identity = (0, 0)
         self._records = 0
         self._before = NOTHING
-        """What was in the file when it was taken."""
-        self._tally = Tally()
+        """What was in the file when this process took it."""
+        self._totals = Totals()
         self._own = NOTHING
-        """What of the tally is in the file."""
+        """What of the totals is in the file."""
         self._ended: Controller | None = None
         self.tried_at = float("-inf")
         """When it was last written, or could not be."""
 
     def after_fork(self) -> None:
-        """In the child: else it would hold the lock of its parent, too."""
+        """In the child: without this it would hold the lock of its parent too."""
         if self._is_held():
             os.close(self._file)
         self._forget()
 
     def write(self, controller: Controller, *, ended: bool = False) -> None:
-        """Make known what the controller has counted; once it has `ended`, it is not asked again.
+        """Write what the controller has counted. When it has `ended`, it is read for the last time.
 
-        Left out while another thread is at it. What the system refuses is only logged: the others'
-        metrics are worth having all the same.
+        Does nothing while another thread writes. An error of the system is only logged: the metrics
+        of the other workers are still useful.
         """
-        self._tally.note(controller)
+        self._totals.include(controller)
         lock = self._lock
         if not lock.acquire(timeout=PATIENCE_SECONDS if ended else 0):
             return
@@ -106,10 +106,10 @@ class WorkerFile:
             if controller is self._ended:
                 return
             self.tried_at = time.monotonic()
-            self._tally.look()
+            self._totals.update()
             if not self._is_held():
                 self._take()
-            own = self._tally.counted
+            own = self._totals.counted
             counted = total([self._before, own])
             if not ended:
                 counted = counted._replace(gauges=own.gauges, info=own.info)
@@ -122,8 +122,8 @@ class WorkerFile:
             lock.release()
 
     def workers(self) -> Iterator[Worker]:
-        """What every worker has made known, dead ones too; without those whose file is bad."""
-        # Not Path.glob(), which raises for a directory out of reach, before Python 3.13.
+        """What every worker has written, dead workers too. Bad files are left out."""
+        # Not Path.glob(): before Python 3.13 it raises for a directory that cannot be read.
         for name in sorted(glob("gcctl-*.worker", root_dir=self._directory)):
             path = self._directory / name
             try:
@@ -134,14 +134,14 @@ class WorkerFile:
                 self.leave_out(path, error)
 
     def leave_out(self, whose: object, error: object) -> None:
-        """Log that, once for each file."""
+        """Log that a file is left out, once for each file."""
         if whose not in self._left_out:
             self._left_out.add(whose)
             with suppress(Exception):  # a broken logging setup must not break the scrape
                 logger.warning("metrics without those of %s: %s", whose, error)
 
     def _is_held(self) -> bool:
-        """Do we hold a file that others find?"""
+        """Whether this process has a file, and the file is still in the directory."""
         if self._file < 0:
             return False
         try:
@@ -154,8 +154,8 @@ class WorkerFile:
         if same:  # somebody has emptied the directory
             os.close(self._file)
         else:
-            # Somebody has closed all descriptors. The file is there as that of a dead worker, and
-            # what this one has counted is in it.
+            # Somebody has closed all descriptors. The file is still there, as that of a dead
+            # worker, with what this one has counted.
             self._before, self._own = negative(self._own), NOTHING
         self._file = -1
         return False
@@ -170,7 +170,7 @@ class WorkerFile:
             time.sleep(PAUSE_SECONDS)
 
     def _is_taken(self, number: int, *, create: bool) -> bool:
-        """Whether a file is somebody's; when it is not, it is ours now, if there is one."""
+        """Whether the file of that number has an owner. If not, and it exists, we own it now."""
         path = self._directory / f"gcctl-{number}.worker"
         try:
             file = os.open(path, os.O_RDWR | FLAGS | (os.O_CREAT if create else 0), 0o666)
@@ -179,7 +179,7 @@ class WorkerFile:
                 raise
             return False
         except OSError:
-            if os.path.lexists(path):  # somebody else's, or no file
+            if os.path.lexists(path):  # another user's file, or something else of that name
                 return True
             raise
         try:
@@ -196,31 +196,31 @@ class WorkerFile:
         return False
 
     def _store(self, reading: Reading) -> None:
-        _records.write(self._file, self._records + 1, reading)
+        _record_format.write(self._file, self._records + 1, reading)
         self._records += 1
 
 
 def _read(path: Path) -> Worker:
-    """Raises OSError, and ValueError for what is of another version."""
+    """Read a worker's file. Raises OSError, and ValueError for another version."""
     file = os.open(path, os.O_RDONLY | FLAGS)
     try:
-        _, reading = _records.newest(os.read(file, _records.FILE_BYTES))
+        _, reading = _record_format.newest(os.read(file, _record_format.FILE_BYTES))
         return Worker(path.stem.removeprefix("gcctl-"), reading, alive=not _lock(file))
     finally:
         os.close(file)
 
 
 def _taken_over(file: int) -> tuple[int, Reading]:
-    """The last record of a dead worker; one of another version is as good as none."""
+    """The last record of a dead worker. One of another version counts as none."""
     try:
-        return _records.newest(os.pread(file, _records.FILE_BYTES, 0))
+        return _record_format.newest(os.pread(file, _record_format.FILE_BYTES, 0))
     except ValueError:
-        os.ftruncate(file, 0)  # else it would outlive the first records of ours, by its number
+        os.ftruncate(file, 0)  # else its high number would hide our first records
         return 0, NOTHING
 
 
 def _lock(file: int, *, exclusive: bool = False) -> bool:
-    """False: somebody else holds it. It is held until the file is closed."""
+    """Lock the file until it is closed. False where somebody else holds the lock."""
     kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -233,7 +233,7 @@ _files: dict[str, WorkerFile] = {}
 
 
 def worker_file(directory: str | os.PathLike[str]) -> WorkerFile:
-    """The one of this process in that directory. Raises GcctlError, as `WorkerFile`."""
+    """The file of this process in that directory. Raises GcctlError, as `WorkerFile`."""
     path = os.path.realpath(directory)
     if path not in _files:
         _files[path] = WorkerFile(path)

@@ -1,0 +1,62 @@
+"""What one installation is made of: core, memory, statistics, alerts, and parts of the policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gcctl._auto.in_process import AutoInProcess
+from gcctl._base.faults import log_fault
+from gcctl._concurrent.staggering import InTurn
+from gcctl._config.config import Config
+from gcctl._core.protocol import Core
+from gcctl._core.records import Event
+from gcctl._interpreter.settings import Watch
+from gcctl._memory.protocol import Memory
+from gcctl._memory.recycling import Recycling
+from gcctl._memory.resident import rss_bytes
+from gcctl._monitor.alerts import AlertKind
+from gcctl._monitor.statistics import Monitor, Stats
+
+if TYPE_CHECKING:
+    from gcctl._memory.pressure import Pressure
+
+
+class Parts:
+    """The parts, for those that work with them. Those that may be None depend on the configuration,
+    and are there from the start of the installation to its end."""
+
+    def __init__(self, config: Config, core: Core, memory: Memory) -> None:
+        self.config = config
+        self.core = core
+        self.memory = memory
+        self.monitor = Monitor(core.now())
+        self.recycling = Recycling(
+            config.recycle_after_requests, config.recycle_above, config.recycle_jitter
+        )
+        self.pressure: Pressure | None = None
+        """With a `memory_limit`."""
+        self.watch: Watch | None = None
+        """Finds out what others have changed about the collector."""
+        self.auto: AutoInProcess | None = None
+        """Under the policy `auto`."""
+        self.fulls: InTurn | None = None
+        """Full collections of a fixed schedule."""
+        self.faults = 0
+        """Errors inside gcctl, but for those that the core has counted itself."""
+        self.final: Stats | None = None
+        """The last statistics, once uninstalled."""
+        self.final_events: tuple[Event, ...] = ()
+
+    def rss(self) -> int:
+        """Resident set size of this process, in bytes."""
+        return rss_bytes(self.memory)
+
+    def fault(self) -> None:
+        """Count the exception being handled, and log it if it is the first."""
+        self.faults += 1
+        if self.faults == 1:
+            log_fault()
+
+    def alert(self, kind: AlertKind, time_ns: int, message: str) -> None:
+        if self.config.monitoring:
+            self.monitor.alerts.add(kind, time_ns, message)
