@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-import weakref
+from _weakref import ref
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +52,7 @@ class AutoInProcess:
         self._ended = False
         self._adjusting = False  # whether some thread is setting thresholds
         self._fault = fault
-        self._loop: weakref.ref[Any] | None = None  # the event loop that was running last
+        self._loop: ref[Any] | None = None  # the event loop that was running last
         self._asked_loop = False  # to work in place of the idle thread; it has not done so yet
         self._answers: list[float | None] = []  # what its last work returned, until that is taken
         self._asked_for = False  # whether somebody asked for the last full collection of others
@@ -85,7 +85,7 @@ class AutoInProcess:
         running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
         loop = running() if running is not None else None
         if loop is not None:
-            self._loop = weakref.ref(loop)
+            self._loop = ref(loop)
         if not self._ended:
             self._idle_thread.stand_by()
 

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import time
-import weakref
+from _weakref import ref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -88,7 +88,7 @@ class Coordinator:
             self._window_class = compiled.Window
             self._reap, self._forget_children = compiled.all_are_reaped, compiled.after_fork
             self._cpu_of_killed_ns = compiled.cpu_of_killed_ns
-        self._running: weakref.ref[ConcurrentCollection] | None = None
+        self._running: ref[ConcurrentCollection] | None = None
         self._kept: ConcurrentCollection | None = None
         """The running collection, while there are boundaries that take it to its end."""
         self._has_boundaries = False
@@ -135,7 +135,7 @@ class Coordinator:
         """Begin a concurrent collection, or stop the world for that reason if it is not possible or
         not feasible. `anyway`: feasible or not. While one runs, return that."""
         handle = ConcurrentCollection(self, self._window_class and self._window_class())
-        mine = weakref.ref(handle, self._dropped)
+        mine = ref(handle, self._dropped)
         while True:
             # From here to the assignment is one step: no other thread and no signal interrupts it.
             seen = self._running
@@ -181,7 +181,7 @@ class Coordinator:
         if self._has_boundaries and handle.outcome is None:
             self._keep(handle)
 
-    def _dropped(self, handle: weakref.ref[ConcurrentCollection]) -> None:
+    def _dropped(self, handle: ref[ConcurrentCollection]) -> None:
         """Nobody holds that collection any more."""
         if self._running is handle:
             self._running = None

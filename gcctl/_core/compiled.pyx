@@ -22,7 +22,7 @@ from libc.stdint cimport INT64_MAX, int64_t
 from gcctl._core.csrc cimport (
     GCCTL_GENERATIONS, GCCTL_REASON_EMERGENCY, GCCTL_REASON_SCHEDULED, GCCTL_SLOT_RECYCLE,
     GCCTL_SLOT_REPORT, GCCTL_SLOTS, gcctl_clock_coarse, gcctl_event, gcctl_recorder, gcctl_schedule,
-    gcctl_schedule_set, gcctl_schedule_take, gcctl_slot, gcctl_window_sum,
+    gcctl_schedule_set, gcctl_schedule_take, gcctl_last_minute_slot, gcctl_last_minute_sum,
 )
 
 from gcctl._core.records import Snapshot
@@ -137,8 +137,8 @@ cdef class Core(Collector):
     def snapshot(self):
         # Copied first: making the tuples may itself set off a collection, which would be recorded.
         cdef gcctl_recorder recorder = self.recorder
-        cdef gcctl_slot last_minute
-        gcctl_window_sum(&self.last_minute, self._now(), &last_minute)
+        cdef gcctl_last_minute_slot last_minute
+        gcctl_last_minute_sum(&self.last_minute, self._now(), &last_minute)
         return Snapshot(
             self.requests if self.active else 0,
             self.failures,

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 
 from gcctl._core.csrc cimport (
     GCCTL_GENERATIONS, GCCTL_RING_SIZE, gcctl_clock_now, gcctl_event, gcctl_recorder,
-    gcctl_recorder_add, gcctl_recorder_clear, gcctl_window, gcctl_window_add, gcctl_window_clear,
+    gcctl_recorder_add, gcctl_recorder_clear, gcctl_last_minute, gcctl_last_minute_add, gcctl_last_minute_clear,
 )
 
 from gcctl._base.faults import log_fault
@@ -27,7 +27,7 @@ cdef class Recorder:
     cdef int64_t max_pause_ns
     cdef gcctl_event long_pause  # the longest away from boundaries, not told of yet; 0 ns: none
     cdef gcctl_recorder recorder
-    cdef gcctl_window last_minute
+    cdef gcctl_last_minute last_minute
 
     def tallies(self):
         return tallies_as_tuple(&self.recorder)
@@ -57,12 +57,12 @@ cdef class Recorder:
         self.faults = 0
         self.long_pause.pause_ns = 0
         gcctl_recorder_clear(&self.recorder)
-        gcctl_window_clear(&self.last_minute)
+        gcctl_last_minute_clear(&self.last_minute)
 
     @cython.final
     cdef inline void _record(self, const gcctl_event *event) noexcept:
         gcctl_recorder_add(&self.recorder, event)
-        gcctl_window_add(&self.last_minute, event)
+        gcctl_last_minute_add(&self.last_minute, event)
 
     @cython.final
     cdef inline gcctl_event *_newest(self) noexcept:

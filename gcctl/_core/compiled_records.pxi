@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from gcctl._core.csrc cimport (
     GCCTL_GENERATIONS, GCCTL_HISTOGRAM_BUCKETS, GCCTL_REASONS, GCCTL_RING_SIZE, gcctl_event,
-    gcctl_recorder, gcctl_slot, gcctl_totals,
+    gcctl_recorder, gcctl_last_minute_slot, gcctl_totals,
 )
 
 from gcctl._core.records import REASONS, ByReason, Event, GenerationTotals, LastMinute, Tally
@@ -55,7 +55,7 @@ cdef object tallies_as_tuple(const gcctl_recorder *recorder):
                   for index in range(GCCTL_GENERATIONS)])
 
 
-cdef object last_minute_as_tuple(const gcctl_slot *minute):
+cdef object last_minute_as_tuple(const gcctl_last_minute_slot *minute):
     cdef int index
     return LastMinute(tuple([minute.collections[index] for index in range(GCCTL_GENERATIONS)]),
                       totals_as_tuple(&minute.all))

@@ -82,14 +82,14 @@ cdef extern from "core/recorder.h" nogil:
 
 
 cdef extern from "core/last_minute.h" nogil:
-    ctypedef struct gcctl_slot "gcctl_last_minute_slot":
+    ctypedef struct gcctl_last_minute_slot:
         int64_t *collections
         gcctl_totals all
 
-    ctypedef struct gcctl_window "gcctl_last_minute":
-        gcctl_slot *slot
+    ctypedef struct gcctl_last_minute:
+        gcctl_last_minute_slot *slot
 
-    void gcctl_window_clear "gcctl_last_minute_clear"(gcctl_window *window)
-    void gcctl_window_add "gcctl_last_minute_add"(gcctl_window *window, const gcctl_event *event)
-    void gcctl_window_sum "gcctl_last_minute_sum"(const gcctl_window *window, int64_t now_ns,
-                                                  gcctl_slot *sum)
+    void gcctl_last_minute_clear(gcctl_last_minute *minute)
+    void gcctl_last_minute_add(gcctl_last_minute *minute, const gcctl_event *event)
+    void gcctl_last_minute_sum(const gcctl_last_minute *minute, int64_t now_ns,
+                                                  gcctl_last_minute_slot *sum)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _thread
 import os
-import weakref
+from _weakref import ref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
@@ -28,7 +28,7 @@ class Entry:
 
     __slots__ = ("batch",)
 
-    def __init__(self, batch: weakref.ref[Batch]) -> None:
+    def __init__(self, batch: ref[Batch]) -> None:
         self.batch = batch
 
 
@@ -97,7 +97,7 @@ class Batches:
             if type(holder) is Entry and holder not in self._running:
                 automatic_gc.release(holder)
 
-    def dropped(self, batch: weakref.ref[Batch]) -> None:
+    def dropped(self, batch: ref[Batch]) -> None:
         """End it: nobody has this batch any more, so nobody can leave it."""
         for entry in list(self._running):
             if entry.batch is batch:
@@ -182,7 +182,7 @@ class Batch:
         self._entries: list[Entry] = []
 
     def __enter__(self) -> Batch:
-        entry = Entry(weakref.ref(self, batches.dropped))
+        entry = Entry(ref(self, batches.dropped))
         try:
             if not disabled():
                 batches.enter(entry)

@@ -278,6 +278,7 @@ class TestTrouble:
             raise RuntimeError("broken")
 
         gcctl.install("instagram", max_pause=1e-9, report_every=1)
+        monkeypatch.setattr(logging.getLogger("gcctl"), "level", logging.INFO)
         monkeypatch.setattr(logging.Logger, "warning", broken)
         monkeypatch.setattr(logging.Logger, "info", broken)
         monkeypatch.setattr(logging.Logger, "exception", broken)
