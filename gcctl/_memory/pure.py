@@ -12,15 +12,15 @@ from typing import Literal
 from gcctl._memory.protocol import MAX_TRIPS, Trip
 
 TEXT_SIZE = 255
-"""The numbers that are read stand in the first 255 bytes of each file, also of /proc/meminfo."""
+"""All that is looked for stands at the beginning of its file, in /proc/meminfo too."""
 
 STATM = re.compile(rb"[0-9]{1,14} ([0-9]{1,14})(?: [0-9]{1,14}){5}\n")
 NUMBER = re.compile(rb" *([0-9]{1,14})(?:\n|\Z)")
 VALUE = re.compile(rb" *([0-9]{1,14})(?![0-9])")
 
 
-class Usage:
-    """As csrc/memory/usage.h: a number of bytes, read through one descriptor that is kept open."""
+class Gauge:
+    """As csrc/gauge.h: a number of bytes, read through one descriptor that is kept open."""
 
     def __init__(self, path: str, kind: Literal["statm", "number", "meminfo"]) -> None:
         self.file = kind, path
@@ -61,15 +61,14 @@ class Usage:
 
 class Memory:
     def __init__(self) -> None:
-        self._own = Usage("/proc/self/statm", "statm")
+        self._own = Gauge("/proc/self/statm", "statm")
         self._watched: tuple[tuple[Callable[[], int], int], ...] = ()
-        self._usages: list[Usage] = []
+        self._gauges: list[Gauge] = []
 
     def rss(self) -> int:
         used = self._own.read()
         if used < 0:
-            # It is not open yet. Or other code closed all descriptors, and the number of ours may
-            # belong to another file now.
+            # Not open yet; or somebody has closed all descriptors, and ours may be another's now.
             self._own.close()
             self._own.open()
             used = self._own.read()
@@ -79,14 +78,14 @@ class Memory:
         if len(trips) > MAX_TRIPS:
             raise ValueError(f"{len(trips)} amounts of memory to watch: at most {MAX_TRIPS}")
         files = [(trip.kind, trip.path) for trip in trips if trip.kind != "rss"]
-        if files != [usage.file for usage in self._usages]:
-            self._close_usages()
-            self._usages = [Usage(path, kind) for kind, path in files]
-        for usage in self._usages:
-            if usage.read() < 0:
-                usage.close()
-                usage.open()
-        reads = iter(self._usages)
+        if files != [gauge.file for gauge in self._gauges]:
+            self._close_gauges()
+            self._gauges = [Gauge(path, kind) for kind, path in files]
+        for gauge in self._gauges:
+            if gauge.read() < 0:
+                gauge.close()
+                gauge.open()
+        reads = iter(self._gauges)
         self._watched = tuple(
             (self.rss if trip.kind == "rss" else next(reads).read, trip.above_bytes)
             for trip in trips
@@ -104,14 +103,14 @@ class Memory:
 
     def close(self) -> None:
         self._own.close()
-        self._close_usages()
+        self._close_gauges()
 
     def after_fork(self) -> None:
         self._own.close()
 
-    def _close_usages(self) -> None:
-        for usage in self._usages:
-            usage.close()
+    def _close_gauges(self) -> None:
+        for gauge in self._gauges:
+            gauge.close()
 
 
 def _field(text: bytes, name: bytes) -> int:
@@ -126,7 +125,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _trim() -> bool:
-    """By ctypes, which releases the GIL for the call; as csrc/memory/trim.c."""
+    """By ctypes, which releases the GIL for the call; as csrc/memory.c."""
     try:
         import ctypes
 
