@@ -127,8 +127,8 @@ cdef class Window:
         """Make the child. Returns 0.
 
         `capacity` is the most tracked objects that the child reads, and the most candidates that
-        the answer can hold. `table_bytes` and `cpu_seconds` limit the child. Raises OSError or MemoryError if the system refuses, RuntimeError if
-        something in the process is in the way.
+        the answer can hold. `table_bytes` and `cpu_seconds` limit the child. Raises OSError or
+        MemoryError if the system refuses, RuntimeError if something in the process is in the way.
         """
         global window_is_open
         cdef gcctl_finder_task task

@@ -6,7 +6,8 @@ from libc.stdint cimport int64_t
 
 from gcctl._core.csrc cimport (
     GCCTL_GENERATIONS, GCCTL_RING_SIZE, gcctl_clock_now, gcctl_event, gcctl_recorder,
-    gcctl_recorder_add, gcctl_recorder_clear, gcctl_last_minute, gcctl_last_minute_add, gcctl_last_minute_clear,
+    gcctl_last_minute, gcctl_last_minute_add, gcctl_last_minute_clear, gcctl_recorder_add,
+    gcctl_recorder_clear,
 )
 
 from gcctl._base.faults import log_fault

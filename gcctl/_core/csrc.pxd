@@ -92,4 +92,4 @@ cdef extern from "core/last_minute.h" nogil:
     void gcctl_last_minute_clear(gcctl_last_minute *minute)
     void gcctl_last_minute_add(gcctl_last_minute *minute, const gcctl_event *event)
     void gcctl_last_minute_sum(const gcctl_last_minute *minute, int64_t now_ns,
-                                                  gcctl_last_minute_slot *sum)
+                               gcctl_last_minute_slot *sum)

@@ -46,7 +46,7 @@ def make_context(
 
     `with` looks the two up on the type. If they were methods, that would make two bound method
     objects for every request. A bound function is no descriptor, so it is called as it stands, and
-    an empty `with` takes half as long (bench/candidates.py has both forms).
+    an empty `with` takes half as long (bench/boundary/cases.py has both forms).
     """
     namespace = {"__slots__": (), "__enter__": enter, "__exit__": leave}
     context: RequestContext = type("RequestContext", (RequestContext,), namespace)()

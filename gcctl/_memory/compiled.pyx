@@ -53,7 +53,9 @@ cdef class Memory:
     def watch(self, thresholds):
         thresholds = tuple(thresholds)
         if len(thresholds) > MOST_WATCHED:
-            raise ValueError(f"{len(thresholds)} amounts of memory to watch: at most {MOST_WATCHED}")
+            raise ValueError(
+                f"{len(thresholds)} amounts of memory to watch: at most {MOST_WATCHED}"
+            )
         # First, before anything changes: this is Python code, in which threads may switch.
         cdef list files = [(each.kind, os.fsencode(each.path)) for each in thresholds]
         cdef bint same = files == self.files
