@@ -18,7 +18,7 @@ from bench.support.tables import table
 USAGE = """\
 python -m bench NAME [OPTIONS]     runs a benchmark; --quick: briefly, judging no timing
 python -m bench NAME --help        its options
-python -m bench all [--quick]      runs all that this machine has everything for
+python -m bench all [--quick]      runs every benchmark that has what it needs here
 """
 
 
@@ -40,7 +40,7 @@ def run(benchmark: Benchmark, options: list[str]) -> int | None:
     """In this process. Returns the exit status."""
     lacking = benchmark.lacking()
     if lacking:
-        sys.exit(f"{benchmark.name} needs what is not here: {lacking}")
+        sys.exit(f"{benchmark.name} needs {lacking}")
     os.environ[MEASURED] = folder = gcctl_folder()
     print(f"measured: gcctl {gcctl_version()} in {folder}", file=sys.stderr)
     sys.argv[:] = [f"bench {benchmark.name}", *options]
@@ -56,7 +56,7 @@ def run_all(options: list[str]) -> int:
     for each in BENCHMARKS:
         lacking = each.lacking()
         if lacking:
-            ends.append((each.name, f"left out, for want of {lacking}"))
+            ends.append((each.name, f"left out: it needs {lacking}"))
             continue
         print(f"\n=== {each.name}: {each.shows}", flush=True)
         words = [sys.executable, "-m", "bench", each.name, *options]

@@ -18,13 +18,15 @@ class Need:
     programs: tuple[str, ...] = ()
     linux: bool = False
 
-    def lacking(self) -> list[str]:
-        """The parts of it that are not there."""
-        return [
+    def lacking(self) -> str:
+        """The parts of it that are missing, and how to get them; "": none."""
+        names = [
             *(name for name in self.modules if importlib.util.find_spec(name) is None),
             *(name for name in self.programs if shutil.which(name) is None),
-            *(["Linux"] if self.linux and not sys.platform.startswith("linux") else []),
+            *([self.text] if self.linux and not sys.platform.startswith("linux") else []),
         ]
+        missing = ", ".join(names)
+        return missing if missing in ("", self.text) else f"{missing} ({self.text})"
 
 
 LINUX = Need("Linux", linux=True)
@@ -52,11 +54,7 @@ class Benchmark:
 
     def lacking(self) -> str:
         """What is missing and how to get it; "": nothing."""
-        return "; ".join(
-            f"{', '.join(lacking)} ({need.text})"
-            for need in self.needs
-            if (lacking := need.lacking())
-        )
+        return "; ".join(filter(None, (need.lacking() for need in self.needs)))
 
 
 BENCHMARKS = (
@@ -71,7 +69,7 @@ BENCHMARKS = (
     Benchmark(
         "instructions",
         "instructions per boundary and tick, which no neighbour changes",
-        "1 min",
+        "30 s",
         "15 s",
         "bench.boundary.instructions",
         (COMPILING, VALGRIND),
@@ -108,7 +106,7 @@ BENCHMARKS = (
     Benchmark(
         "preload",
         "whether memory that gunicorn workers share with their master stays shared",
-        "1 min",
+        "30 s",
         "10 s",
         "bench.servers.preload",
         (GUNICORN, LINUX),

@@ -123,7 +123,7 @@ def test_a_child_that_would_measure_another_gcctl_ends() -> None:
 def test_what_is_missing_is_said() -> None:
     done = start_bench("instructions", PATH="")
     assert done.returncode == 1
-    assert "instructions needs what is not here" in done.stderr
+    assert "instructions needs " in done.stderr
     assert "valgrind" in done.stderr
 
 
@@ -139,7 +139,7 @@ from bench import __main__ as entry
 from bench.catalogue import Benchmark, Need, find
 entry.BENCHMARKS = (
     find("soak"),
-    Benchmark("lame", "", "", "", "", (Need("a crutch", programs=("no-such-program",)),)),
+    Benchmark("needy", "", "", "", "", (Need("get it", programs=("no-such-program",)),)),
     *[Benchmark("broken", "", "", "", "")] * int(sys.argv[1]),
 )
 sys.exit(entry.run_all(["--quick"]))
@@ -151,5 +151,5 @@ def test_all_runs_what_it_can_and_says_what_failed(broken: int) -> None:
     done = start_python("-c", RUN_ALL, str(broken))
     assert done.returncode == broken, done.stderr
     ends = [" ".join(line.split()) for line in done.stdout.splitlines()[-2 - broken :]]
-    expected = ["soak done", "lame left out, for want of no-such-program (a crutch)"]
+    expected = ["soak done", "needy left out: it needs no-such-program (get it)"]
     assert ends == expected + ["broken FAILED with status 2"] * broken
