@@ -107,7 +107,7 @@ def watching(memory: Memory, thresholds: list[Threshold]) -> Iterator[None]:
 
 
 def thresholds_of_share() -> list[Threshold]:
-    """What is looked at for a share of the memory that this process may use: never passed."""
+    """The thresholds for a share of the memory that this process may use. They are never passed."""
     return [
         Threshold("meminfo" if group.meminfo else "number", group.usage_path, group.limit_bytes)
         for group in MemoryGroups().groups
