@@ -216,10 +216,10 @@ cdef class Core(Collector):
         cdef bint check = self._time_to_check()
         if check:
             self.check_at_ns = self._now() + self.check_interval_ns
-        elif self._young_is_due():  # at a check, whoever checks decides about generation 0
+        elif self._young_is_due():  # at a check, the receiver of "check" decides this
             generation = max(generation, YOUNG)
-        # A full collection that is due becomes a young one here, and is told of: it runs beside
-        # the program.
+        # A full collection that is to run concurrently does not run here. A young one does, and
+        # "full" is told.
         cdef bint full = (generation == FULL and self.concurrent
                           and reason == GCCTL_REASON_SCHEDULED)
         if generation != NONE_DUE:

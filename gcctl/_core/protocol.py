@@ -55,7 +55,7 @@ At a boundary, outside any collection:
 - "recycle": advice to recycle this worker is due.
 - "check": memory, settings and policy are to be checked.
 - "full": a full collection is due, and is to run concurrently.
-- "sweep_step": every boundary while `want_sweep_steps` is on.
+- "sweep_step": every boundary while `want_sweep_steps` is on, except those that tell "full".
 
 In a gc callback, and so in the middle of anything:
 

@@ -184,7 +184,7 @@ class Core(Collector):
         check = self._time_to_check()
         if check:
             self._check_at_ns = self._now() + self._check_interval_ns
-        elif self._young_is_due():  # at a check, whoever checks decides about generation 0
+        elif self._young_is_due():  # at a check, the receiver of "check" decides this
             generation = max(generation, YOUNG)
         full = generation == FULL and self._concurrent and reason == SCHEDULED
         if generation != NONE_DUE:

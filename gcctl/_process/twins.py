@@ -58,7 +58,7 @@ must go on working.
 """
 
 memory: Memory = memory_class()
-"""The memory of this process."""
+"""The memory reader of this process."""
 
 if hasattr(os, "register_at_fork"):
     # Here and not in install(): requests are counted without install() too, and a child has none of

@@ -182,7 +182,7 @@ class TestDue:
         assert due == [False, False, True] * 2
         assert rig.runs == [0, 0]
 
-    def test_says_so_of_a_look(self, rig: Rig) -> None:
+    def test_says_so_of_a_check(self, rig: Rig) -> None:
         rig.start((0, 0, 0), check_interval_ns=100)
         assert not rig.core.due()
         rig.time_ns = 100
@@ -234,12 +234,12 @@ class TestLooking:
 
     def test_at_the_first_boundary_after_the_interval(self, rig: Rig) -> None:
         rig.start((0, 0, 0), check_interval_ns=100)
-        for time_ns, looks in ((0, 0), (99, 0), (100, 1), (101, 1), (199, 1), (200, 2), (900, 3)):
+        for time_ns, checks in ((0, 0), (99, 0), (100, 1), (101, 1), (199, 1), (200, 2), (900, 3)):
             rig.time_ns = time_ns
             with rig.core.request():
                 pass
             rig.core.tick()
-            assert rig.notified == [("check", None)] * looks, time_ns
+            assert rig.notified == [("check", None)] * checks, time_ns
 
     def test_never_when_not_asked_for_and_not_once_stopped(self, rig: Rig) -> None:
         rig.start((0, 0, 0))
@@ -258,36 +258,36 @@ class TestLooking:
         assert order == [[0]]
 
     def test_can_put_the_next_one_off(self, rig: Rig) -> None:
-        looks: list[int] = []
+        checks: list[int] = []
 
-        def look(kind: object, event: object) -> None:
-            looks.append(rig.time_ns)
+        def check(kind: object, event: object) -> None:
+            checks.append(rig.time_ns)
             rig.core.check_after(3)
 
-        rig.start((0, 0, 0), check_interval_ns=100, notify=look)
+        rig.start((0, 0, 0), check_interval_ns=100, notify=check)
         for rig.time_ns in (100, 399, 400, 699, 700):
             rig.core.tick()
-        assert looks == [100, 400, 700]
+        assert checks == [100, 400, 700]
         rig.core.stop()
         rig.core.check_after(1)
         rig.time_ns = 2**60
         rig.core.tick()
-        assert looks == [100, 400, 700]
+        assert checks == [100, 400, 700]
 
     def test_has_young_objects_left_to_it(self, core_class: type[Core]) -> None:
         gc = FakeGC()
         core = core_class(
             collect=gc.collect, clock=gc.clock, count=gc.count, callbacks=gc.callbacks
         )
-        looks: list[tuple[int, int]] = []
+        checks: list[tuple[int, int]] = []
         core.start(
             Orders(young_after=10, check_interval_ns=100),
-            lambda kind, event: looks.append((core.tallies()[0].collections, gc.allocated)),
+            lambda kind, event: checks.append((core.tallies()[0].collections, gc.allocated)),
         )
         gc.allocated = 10
         gc.time_ns = 100
         core.tick()
-        assert looks == [(0, 10)]
+        assert checks == [(0, 10)]
         assert gc.allocated == 10
         core.tick()
         assert core.tallies()[0].collections == 1

@@ -69,7 +69,7 @@ def test_statistics_are_consistent_while_others_count() -> None:
     done = threading.Event()
     wrong: list[gcctl.Stats] = []
 
-    def look() -> None:
+    def observe() -> None:
         while not done.is_set():
             stats = gcctl.stats()
             if sum(stats.collections_by_reason) != stats.collections or (
@@ -77,7 +77,7 @@ def test_statistics_are_consistent_while_others_count() -> None:
             ):
                 wrong.append(stats)
 
-    observer = threading.Thread(target=look)
+    observer = threading.Thread(target=observe)
     observer.start()
 
     def work() -> None:

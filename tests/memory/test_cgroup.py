@@ -342,7 +342,7 @@ class TestSeveralMounts:
         assert groups.refresh()
         assert groups.groups == (v2_group(part, 512 * MIB),)
 
-    def test_one_of_somebody_elses_group_is_not_looked_at(self, linux: FakeLinux) -> None:
+    def test_one_of_somebody_elses_group_is_not_read(self, linux: FakeLinux) -> None:
         linux.mount(2, "cgroup")
         linux.v2(linux.mount(2, "other", root="/other"), 1 * MIB)
         linux.member("0::/\n")

@@ -345,11 +345,11 @@ class PressureRules(RuleBasedStateMachine):
         assume(self.world.took_ns != took)
         self.world.took_ns = took
 
-    @rule(look=st.booleans())
-    def check(self, look: bool) -> None:
+    @rule(refresh=st.booleans())
+    def check(self, refresh: bool) -> None:
         world = self.world
         before, entries, used = world.pressure.high, world.pressure.entries, world.rss()
-        high = world.pressure.refresh_and_check() if look else world.pressure.check()
+        high = world.pressure.refresh_and_check() if refresh else world.pressure.check()
         assert high is world.pressure.high
         entered = not before and used > LIMIT
         assert world.pressure.entries == entries + entered
@@ -512,7 +512,7 @@ import gc, json, resource, sys
 sys.path.insert(0, sys.argv[1])
 from memory_hog import hog
 import gcctl._memory.pressure
-gcctl._memory.pressure.REFRESH_NS = 10**7  # limits are looked at more often
+gcctl._memory.pressure.REFRESH_NS = 10**7  # limits are read more often
 kept = []
 for line in sys.stdin:
     word, *arguments = line.split()

@@ -335,7 +335,7 @@ class TestCallbacks:
         leave.set()
 
 
-def test_advice_that_no_thread_could_tell_is_told_at_a_later_look(
+def test_advice_that_no_thread_could_tell_is_told_at_a_later_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[gcctl.RecycleAdvice] = []

@@ -79,6 +79,11 @@ def test_without_the_extension_the_python_twin_works_and_says_why(pure: Path) ->
     assert implementation(pure) == "python c-not-built\n"
 
 
+def test_no_source_of_an_extension_is_installed(pure: Path) -> None:
+    suffixes = {path.suffix for path in (pure / "gcctl").rglob("*") if path.is_file()}
+    assert not suffixes & {".pyx", ".pxi", ".pxd", ".c", ".h"}
+
+
 def test_asking_for_c_where_it_was_not_built_is_an_error_that_says_so(pure: Path) -> None:
     error = implementation(pure, "c")
     assert "the compiled core cannot be imported: it was not built" in error
