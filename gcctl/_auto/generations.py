@@ -58,6 +58,7 @@ class Generations:
         self._seen = heap.tallies()
         self.middle = Debt(MIDDLE, now)
         self.recent = Debt(OLD, now)
+        self.debts = (self.middle, self.recent)
         self.middle_skips = Skips()
         self.recent_skips = Skips()
         self.tenured = 0
