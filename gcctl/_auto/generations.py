@@ -26,7 +26,7 @@ from gcctl._base.units import duration
 
 
 class Heap(WholeHeap, Boundaries, Protocol):
-    """What the policy acts on: the heap of this process, or a simulated one."""
+    """What the policy collects: the heap of this process, or a simulated one."""
 
     @property
     def concurrent(self) -> bool:

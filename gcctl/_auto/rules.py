@@ -164,7 +164,8 @@ class Rules:
         why = self._full.why_begin_now()
         if not why:
             return False
-        # Then it is a part of the same stop. And young garbage says nothing about older objects.
+        # If it stops the world anyway, generation 0 goes in the same stop. Its garbage is then not
+        # counted as found by the full collection: it says nothing about older objects.
         if not self._heap.concurrent:
             self._heap.collect(YOUNG)
         if not self._full.begin():
@@ -174,6 +175,7 @@ class Rules:
         return True
 
     def _collect_young(self, rss: int, grown: bool) -> None:
+        """Collect generation 0. `grown`: because memory has grown."""
         collected = self._heap.collect(YOUNG)
         self._generations.take_in()
         if grown:
@@ -209,13 +211,14 @@ class Rules:
         return self._without_requests.may_skip_middle and not self._heap.boundaries()
 
     def after_external(self, event: Event, rss: int, *, asked_for: bool) -> bool:
-        """Automatic GC has collected, or (`asked_for`) somebody has called `gc.collect()`. This is
-        called in the middle of anything. Returns whether there is something to do for the thread
-        at idle.
+        """Automatic GC has collected, or (`asked_for`) somebody has called `gc.collect()`. The
+        program may be in the middle of anything. Returns whether there is something to do for the
+        thread at idle.
 
-        In a program that marks no requests this is the only occasion to act, and the thresholds of
-        automatic GC may be others after it. What a full collection that was asked for has left is
-        tenured. So is what automatic GC left, where going through it again would take too long.
+        In a program that marks no requests, gcctl can do something only here and at idle, and the
+        thresholds of automatic GC may be different after it. Objects that are alive after an
+        explicit full collection are tenured. So are the objects that automatic GC left, if going
+        through them again would take too long.
         """
         marks = self._heap.boundaries() > 0
         if event.generation > YOUNG and not marks:
