@@ -1,4 +1,4 @@
-"""The policy `auto`: its rules, which are pure, and the process that it acts on.
+"""The policy `auto`: its rules, which decide from numbers alone, and the process they are for.
 
 May import _concurrent and what that may import.
 """

@@ -40,7 +40,7 @@ OUTGROWN: Final = 2
 MOST_BACK_OFF: Final = 3
 
 QUIET_NS: Final = 2 * 10**9
-"""How long one that is due waits for a moment without requests in flight."""
+"""A full collection that is due waits so long for a moment without requests in flight."""
 
 NS_PER_BYTE: Final = 2.0
 """As long as no cost was measured, a collection of everything is taken to cost so much per byte of
@@ -110,7 +110,7 @@ class WholeHeap(Protocol):
 
 
 class FullCollections:
-    """The evidence for the next full collection, and the one that runs."""
+    """The evidence for the next full collection, and the state of the one that runs."""
 
     def __init__(self, heap: WholeHeap, budget: float, rss: int) -> None:
         """`budget`: share of elapsed time. `rss`: the resident set of the process in bytes."""
@@ -123,12 +123,12 @@ class FullCollections:
         self._rss = self._rss_left = rss
         self._objects_left = rss // BYTES_PER_OBJECT  # by the last one; at first a guess
         self._net_left = self._net_objects()
-        self._quiet_by_ns = 0  # when one that waits gives up on a quiet moment; 0: none waits
+        self._quiet_by_ns = 0  # one that waits begins then, quiet or not; 0: none waits
         self._promoted = True  # something was tenured since the last one, as far as is known
-        self._rss_begun = rss  # when the one that runs was begun
+        self._rss_begun = rss  # at the begin of the one that runs
         self._was_void = False  # the last one
         self._seen = heap.full_collections()
-        self._stopped_ns = 0  # the pause of one that stopped the world
+        self._stopped_ns = 0  # the pause of the last one, if it stopped the world
         self.growth_wanted = GROWTH
         """The growth of the number of objects that makes one due; half of it for the resident
         set."""
@@ -240,7 +240,7 @@ class FullCollections:
         return self.waits
 
     def why_begin_now(self) -> str:
-        """Why the one that waits is to begin now, in words; "": it is not."""
+        """Why the waiting full collection is to begin now, in words; "": it is not."""
         why = self.why_due() if self.waits else ""
         now = self._heap.now()
         if not why or (now < self._quiet_by_ns and self._heap.in_flight()):

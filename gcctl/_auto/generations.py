@@ -26,7 +26,7 @@ from gcctl._base.units import duration
 
 
 class Heap(WholeHeap, Boundaries, Protocol):
-    """What the policy acts on: the heap of this process, or a simulated one."""
+    """What the policy collects: the heap of this process, or a simulated one."""
 
     @property
     def concurrent(self) -> bool:
@@ -58,6 +58,7 @@ class Generations:
         self._seen = heap.tallies()
         self.middle = Debt(MIDDLE, now)
         self.recent = Debt(OLD, now)
+        self.debts = (self.middle, self.recent)
         self.middle_skips = Skips()
         self.recent_skips = Skips()
         self.tenured = 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from gcctl._auto.debt import Debt
+
 CALM_BYTES: Final = 2**18
 """From one check to the next, the resident set may grow by so much and still counts as calm."""
 
@@ -42,21 +44,25 @@ class Pace:
         self._boundaries = 0
         self._intervals = 1  # from that check to the next one
 
-    def after_boundary(self, rss: int, owed_ns: int, *, calm: bool) -> None:
-        """`owed_ns`: the pause of what came into generation 1 or 2. It could be too long after
-        twice the time. `calm`: no full collection runs or waits."""
-        boundaries = self._process.boundaries()
+    def ask_for_next(
+        self, rss: int, debts: tuple[Debt, Debt], boundary: bool, *, calm: bool
+    ) -> None:
+        """A check is being made: ask for the next one. `debts`: of generations 1 and 2. `calm`: no
+        full collection runs or waits."""
+        process = self._process
+        if not boundary:  # the first boundary after some time without any has a check
+            self._intervals = 0
+            process.check_after(0)
+            return
+        middle, recent = debts
+        owed_ns = max(middle.predicted_ns, recent.predicted_ns - recent.kept_ns)
+        boundaries = process.boundaries()
         calm = (
             calm
             and rss - self._rss <= CALM_BYTES
             and boundaries - self._boundaries <= CALM_BOUNDARIES
-            and owed_ns * 2 < self._longest_ns
+            and owed_ns * 2 < self._longest_ns  # else it could be too much after twice the time
         )
         self._rss, self._boundaries = rss, boundaries
         self._intervals = min(max(self._intervals * 2, 1), MOST_INTERVALS) if calm else 1
-        self._process.check_after(self._intervals)
-
-    def while_idle(self) -> None:
-        """The first boundary after some time without any has a check."""
-        self._intervals = 0
-        self._process.check_after(0)
+        process.check_after(self._intervals)

@@ -19,7 +19,7 @@ SCHEDULED: Final = REASONS.index("scheduled")
 PRESSURE: Final = REASONS.index("pressure")
 DID_NOT_RUN: Final = -1
 
-NOT_WAITING: Final = -1
+ANY_TIME: Final = -1
 
 MOST_WAITS: Final = 2
 """Memory may be found over its limit so many times while a concurrent collection runs because of
@@ -62,14 +62,14 @@ class ProcessHeap:
         self._space_checks = space_checks
         self._before_freeze = before_freeze
         self._after_freeze = after_freeze
-        self._waits = 0
+        self._waits = 0  # for the collection that runs because of memory pressure
         self._on_pressure_collection = on_pressure_collection
         self._stopped = 0  # full collections that stopped the world and went through everything
         self._thawed = False  # for a collection that somebody else asked for
         # A full collection that stops the world does not go through tenured objects that are kept,
         # and finds no garbage among them. After one, nothing more is tenured until more than so
-        # many collections were concurrent.
-        self._tenures_after = NOT_WAITING
+        # many concurrent collections were completed.
+        self._tenures_after = ANY_TIME
         self._for_pressure: ConcurrentCollection | None = None
 
     def collect(self, generation: int) -> int:
@@ -78,19 +78,22 @@ class ProcessHeap:
         return self._core.collect(generation, SCHEDULED)
 
     def check_after(self, intervals: int) -> None:
+        """0: the next boundary has a check, whatever the configuration says."""
         if self._space_checks or not intervals:
             self._core.check_after(intervals)
 
     @property
     def kept(self) -> bool:
+        """Whether tenured objects stay frozen: a pre-fork master has frozen others before."""
         return self.tenured.kept
 
     def tenure(self) -> bool:
+        """Returns False where nothing could be tenured."""
         self._thawed = False
-        if self._tenures_after != NOT_WAITING:
+        if self._tenures_after != ANY_TIME:
             if coordinator.collected <= self._tenures_after:
                 return False
-            self._tenures_after = NOT_WAITING
+            self._tenures_after = ANY_TIME
         self._before_freeze()
         try:
             return self.tenured.keep()
@@ -108,6 +111,7 @@ class ProcessHeap:
             self.tenure()
 
     def full_collections(self) -> int:
+        """The number of collections up to now that went through everything."""
         return coordinator.collected + self._stopped
 
     def full_runs(self) -> bool:
@@ -115,7 +119,7 @@ class ProcessHeap:
 
     def after_fork(self) -> None:
         self._for_pressure = None
-        self._tenures_after = NOT_WAITING
+        self._tenures_after = ANY_TIME
 
     def turn_comes(self, waited_ns: int) -> bool:
         return turn.comes(waited_ns)

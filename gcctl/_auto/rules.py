@@ -120,16 +120,19 @@ class Rules:
         # through what it has not tenured.
         marks = self._heap.boundaries() > 0
         idle = marks and not boundary and not self._heap.in_flight()
-        full, net = self._full, self.safety_net
-        self._note_growth(rss, marks)
+        full, net, generations = self._full, self.safety_net, self._generations
+        full.by_growth = marks or self._without_requests.growth_counts
+        full.note_rss(rss)
+        if marks and not self._marks_requests:
+            self._begin_with_requests()
         grown = net.has_grown(rss)
-        collected_since = self._generations.take_in()
+        collected_since = generations.take_in()
         running, waited = full.poll(), full.waits
         # Young garbage is no reason for a full collection. If memory has grown, it has to go first:
         # without it the size of the resident set is not known yet.
         if not running and not (grown and marks) and self._begin_full():
             self._full_ran = full.poll()
-            self._ask_for_next(rss, boundary, calm=False)
+            self._pace.ask_for_next(rss, generations.debts, boundary, calm=False)
             return True
         if boundary or (idle and not collected_since) or grown:
             self._collect_young(rss, grown)
@@ -137,32 +140,32 @@ class Rules:
         if boundary and not grown:
             net.relax()
         running = self._follow_full(marks)
-        waits = not running and self._may_need_full(marks) and full.wait_if_due()
-        self._ask_for_next(rss, boundary, calm=not (running or waits))
+        may_need = not running and (marks or self._without_requests.may_need_full)
+        waits = may_need and full.wait_if_due()
+        self._pace.ask_for_next(rss, generations.debts, boundary, calm=not (running or waits))
         if not marks:
             self._full_ran = running
             return bool(running or waits or (full.by_growth and full.growth()))
         # A full collection that has just become due goes through generations 1 and 2 too, most
         # likely at the next check.
         if waited or not waits:
-            self._generations.collect_due(full_runs=running, idle=idle)
+            generations.collect_due(full_runs=running, idle=idle)
         self._full_ran = full.poll()
         return bool(running or waits or self._is_owed(boundary))
 
-    def _note_growth(self, rss: int, marks: bool) -> None:
-        self._full.by_growth = marks or self._without_requests.growth_counts
-        self._full.note_rss(rss)
-        if marks and not self._marks_requests:
-            self._marks_requests = True
-            if self._generations.recent.kept_ns:  # it was left to automatic GC
-                self._generations.tenure_unchecked()
+    def _begin_with_requests(self) -> None:
+        """The program has marked its first request."""
+        self._marks_requests = True
+        if self._generations.recent.kept_ns:  # it was left to automatic GC
+            self._generations.tenure_unchecked()
 
     def _begin_full(self) -> bool:
         """Begin the full collection that the last check found to be due, if its moment has come."""
         why = self._full.why_begin_now()
         if not why:
             return False
-        # Then it is a part of the same stop. And young garbage says nothing about older objects.
+        # If it stops the world anyway, generation 0 goes in the same stop. Its garbage is then not
+        # counted as found by the full collection: it says nothing about older objects.
         if not self._heap.concurrent:
             self._heap.collect(YOUNG)
         if not self._full.begin():
@@ -172,6 +175,7 @@ class Rules:
         return True
 
     def _collect_young(self, rss: int, grown: bool) -> None:
+        """Collect generation 0. `grown`: because memory has grown."""
         collected = self._heap.collect(YOUNG)
         self._generations.take_in()
         if grown:
@@ -193,18 +197,6 @@ class Rules:
             running = full.poll()
         return running
 
-    def _may_need_full(self, marks: bool) -> bool:
-        return marks or self._without_requests.may_need_full
-
-    def _ask_for_next(self, rss: int, boundary: bool, *, calm: bool) -> None:
-        """Ask for the next check. `calm`: no full collection runs or waits."""
-        if boundary:
-            middle, recent = self._generations.middle, self._generations.recent
-            owed_ns = max(middle.predicted_ns, recent.predicted_ns - recent.kept_ns)
-            self._pace.after_boundary(rss, owed_ns, calm=calm)
-        else:
-            self._pace.while_idle()
-
     def _is_owed(self, boundary: bool) -> bool:
         """Whether the thread at idle would have anything to do."""
         generations = self._generations
@@ -219,13 +211,14 @@ class Rules:
         return self._without_requests.may_skip_middle and not self._heap.boundaries()
 
     def after_external(self, event: Event, rss: int, *, asked_for: bool) -> bool:
-        """Automatic GC has collected, or (`asked_for`) somebody has called `gc.collect()`. This is
-        called in the middle of anything. Returns whether there is something to do for the thread
-        at idle.
+        """Automatic GC has collected, or (`asked_for`) somebody has called `gc.collect()`. The
+        program may be in the middle of anything. Returns whether there is something to do for the
+        thread at idle.
 
-        In a program that marks no requests this is the only occasion to act, and the thresholds of
-        automatic GC may be others after it. What a full collection that was asked for has left is
-        tenured. So is what automatic GC left, where going through it again would take too long.
+        In a program that marks no requests, gcctl can do something only here and at idle, and the
+        thresholds of automatic GC may be different after it. Objects that are alive after an
+        explicit full collection are tenured. So are the objects that automatic GC left, if going
+        through them again would take too long.
         """
         marks = self._heap.boundaries() > 0
         if event.generation > YOUNG and not marks:
@@ -239,7 +232,8 @@ class Rules:
             self._take_in_external(event, rss, marks, asked_for)
             if self._full.poll():
                 return True
-            return self._may_need_full(marks) and bool(self._full.why_due())
+            may_need = marks or self._without_requests.may_need_full
+            return may_need and bool(self._full.why_due())
         finally:
             self._checking = False
 

@@ -61,8 +61,8 @@ class WithoutRequests:
 
     @property
     def may_need_full(self) -> bool:
-        """Whether there may be garbage that only a full collection finds. It is looked for only
-        where that does not stop the program, as a rule."""
+        """Whether the policy runs full collections. It does only where they do not stop the
+        program, as a rule."""
         return self._heap.concurrent
 
     @property

@@ -46,7 +46,7 @@ SELDOM = 10**6
 
 
 class Mutator:
-    """Acts on a world of its own, at random, and trades with others."""
+    """Changes a world of its own at random, and trades objects with other mutators."""
 
     market: list[Node] = []  # noqa: RUF012
 
@@ -140,7 +140,7 @@ class Mutator:
             self.world.roots.append(self.market.pop(0))
 
     def rise(self) -> None:
-        """What a finalizer brought back lives on for a while, or goes."""
+        """An object that a finalizer brought back lives on for a while, or goes."""
         with suppress(IndexError):
             risen = payload.RISEN.pop()
             found = risen if isinstance(risen, payload.Payload) else risen.payload
@@ -217,7 +217,7 @@ class Attack:
         self.stopping = True
 
     def rest(self) -> None:
-        """Until `self.wake` is set nobody acts."""
+        """Nothing changes until `self.wake` is set."""
         self.wake.clear()
         self.resting.set()
         for _ in range(self.options.threads):
@@ -296,7 +296,7 @@ class Attack:
         self.handle = gcctl.collect_concurrently()
 
     def fork(self) -> None:
-        """The forked process has a world that is whole, and can collect as well."""
+        """The world of the forked process is whole, and it can collect as well."""
         child = os.fork()
         if not child:
             status = 1
@@ -351,7 +351,7 @@ class Attack:
         self.objects += handle.measured.objects_collected
 
     def census(self) -> None:
-        """What two quiet collections have left, gc.collect() does not find either."""
+        """After two quiet collections, gc.collect() finds nothing that they have left."""
         self.rest()
         gcctl.uninstall()
         tracemalloc.stop()
@@ -370,7 +370,7 @@ class Attack:
         payload.FINALIZED.intersection_update(seen)
         payload.RISEN.clear()
         before = dict(payload.ALIVE)
-        gc.unfreeze()  # a child looks there, too
+        gc.unfreeze()  # a child goes through them, too
         gc.collect()
         missed = [kind for serial, kind in before.items() if serial not in payload.ALIVE]
         if missed:

@@ -127,7 +127,7 @@ class Heap:
             self.weak.append(weakref.ref(thing))
 
     def act(self) -> None:
-        """One of the things that happen while a child looks."""
+        """One of the things that happen while a child searches."""
         chance = self.random.random()
         if chance < 0.5:
             self.add()  # and drops the one that was there

@@ -46,7 +46,7 @@ def dead(refs: list[weakref.ref[Node]]) -> int:
 
 
 def child_of_this_process() -> int:
-    """The process that looks for garbage, which has no exit signal."""
+    """The process that searches for garbage. It has no exit signal."""
     children = [
         int(child)
         for task in os.listdir("/proc/self/task")

@@ -572,7 +572,7 @@ def test_a_lock_that_another_thread_holds_in_malloc_stops_no_child(tmp_path: Pat
 
 
 def test_threads_of_all_kinds_in_the_window() -> None:
-    """Some that start it, sweep it, finish it and look at it, all at once."""
+    """Threads that start it, sweep it, finish it and read it, all at once."""
     gcctl.install("off")
     gc.disable()
     failures: list[str] = []

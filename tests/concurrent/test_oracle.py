@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*never awaited:RuntimeWarning"),
 ]
 
-# An example makes several children, each as long as it takes to look at pytest's own heap.
+# An example makes several children. Each takes as long as it takes to go through pytest's heap.
 FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 NUMBERS = st.integers(0, 99)
@@ -66,7 +66,7 @@ def nothing_disturbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Mutator:
-    """Acts on a world while a collection of it is going on."""
+    """Changes a world while a collection of it runs."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -181,7 +181,7 @@ COME_BACK = {
 def test_a_mutator_in_the_window_loses_nothing_live(
     plan: Plan, before: list[tuple[str, int, int]], after: list[tuple[str, int, int]]
 ) -> None:
-    """Some of it while the child looks, and some when it has answered."""
+    """Some of it while the child searches, and some when it has answered."""
     world = World()
     world.grow(plan)
     mutator = Mutator(world)
@@ -199,7 +199,7 @@ def test_a_mutator_in_the_window_loses_nothing_live(
     finally:
         mutator.close()
     check_risen()
-    for _ in range(2):  # in whose windows nobody acts
+    for _ in range(2):  # nothing changes in their windows
         collected()
         check_risen()
     assert world.verify() == live
