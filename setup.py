@@ -16,11 +16,6 @@ from setuptools.errors import BaseError, CCompilerError
 
 CHOICES = ("yes", "no")
 
-CONCURRENT = [
-    *("addressmap", "arena", "child", "components", "cycles", "finder", "freed", "graph", "hook"),
-    *("lists", "reach", "references", "sweep", "tracked"),
-]
-
 HOW_TO_BUILD = """
 gcctl's core could not be compiled: {error}
 
@@ -54,22 +49,24 @@ def extensions() -> list[Extension]:
     if wanted == "no":
         return []
     found = [
-        extension("_core.compiled", "clock", "histogram", "recorder", "schedule", "window"),
-        extension(
-            "_memory.compiled", "gauge", "memory", libraries=["psapi"] if os.name == "nt" else []
-        ),
+        extension("core"),
+        extension("memory", libraries=["psapi"] if os.name == "nt" else []),
     ]
     machine = platform.machine() in ("x86_64", "aarch64") and sys.maxsize > 2**32
     if sys.platform == "linux" and machine:
-        found.append(extension("_concurrent.compiled", *CONCURRENT))
+        found.append(extension("concurrent"))
     return found
 
 
-def extension(name: str, *topics: str, libraries: Sequence[str] = ()) -> Extension:
+def extension(folder: str, libraries: Sequence[str] = ()) -> Extension:
+    """gcctl/_FOLDER/compiled.pyx with all C files below csrc/FOLDER/."""
     return Extension(
-        f"gcctl.{name}",
-        sources=[f"gcctl/{name.replace('.', '/')}.pyx", *(f"csrc/{topic}.c" for topic in topics)],
-        depends=glob("csrc/*.h"),
+        f"gcctl._{folder}.compiled",
+        sources=[
+            f"gcctl/_{folder}/compiled.pyx",
+            *sorted(glob(f"csrc/{folder}/**/*.c", recursive=True)),
+        ],
+        depends=[*glob("csrc/**/*.h", recursive=True), *glob("gcctl/_*/*.px[di]")],
         include_dirs=["csrc"],
         libraries=list(libraries),
     )

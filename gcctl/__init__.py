@@ -18,7 +18,7 @@ PYTEST_DONT_REWRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing's own takes its time to import
-    from gcctl._auto.rules import AutoStats, Decision
+    from gcctl._auto.stats import AutoStats, Decision
     from gcctl._base.errors import ConfigError, GcctlError
     from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
     from gcctl._concurrent.coordinator import ConcurrentStats, collect_concurrently, cycle_profile
@@ -82,7 +82,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "_auto.rules": ("AutoStats", "Decision"),
+    "_auto.stats": ("AutoStats", "Decision"),
     "_base.errors": ("ConfigError", "GcctlError"),
     "_concurrent.collection": ("ConcurrentCollection", "ConcurrentRun"),
     "_concurrent.coordinator": ("ConcurrentStats", "collect_concurrently", "cycle_profile"),

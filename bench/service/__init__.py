@@ -1,1 +1,1 @@
-"""A web service under each way of collecting garbage: `python bench/service`."""
+"""A web service under each way of collecting garbage."""

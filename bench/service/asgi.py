@@ -1,5 +1,7 @@
-"""The shop's products and orders for other programs, in Starlette: `python -m service.asgi FD`
-serves them on the listening socket of that descriptor."""
+"""A worker process: the shop's products and orders for other programs, in Starlette.
+
+Its argument is FD: it serves on the listening socket of that descriptor.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from service.process import here
+from bench.service.measured_process import here
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -56,7 +58,7 @@ def select(query: str, *values: object) -> list[dict[str, Any]]:
 
 
 def place(customer: int, wanted: dict[int, int]) -> int:
-    """An order; returns its number."""
+    """Places an order. Returns its number."""
     with database() as connection:
         added = connection.execute(
             "INSERT INTO shop_order (customer_id, placed, note) VALUES (?, datetime('now'), '')",
@@ -104,14 +106,14 @@ async def orders(request: Request) -> JSONResponse:
 
 
 async def slow(request: Request) -> JSONResponse:
-    """Waits for somebody else, and holds on to what it will answer with meanwhile."""
+    """Waits for somebody else's service, and keeps the objects of its answer meanwhile."""
     answer = [{"line": number, "text": str(number)} for number in range(50)]
     await asyncio.sleep(UPSTREAM_SECONDS)
     return JSONResponse({"answer": answer})
 
 
 class Measured:
-    """Around everything: a request ends when its last byte is handed to the transport."""
+    """Wraps the application. A request ends when its last byte is handed to the transport."""
 
     def __init__(self, app: Application) -> None:
         self._app = app

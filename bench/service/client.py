@@ -1,8 +1,8 @@
-"""Whoever asks: `python -m service.client PORT` reads what to do from standard input and prints
-what came of it, both in JSON.
+"""A worker process: the client that asks the service.
 
-The loop is open: a request is begun when it is due, however many are still unanswered, on a
-connection of its own if none is idle; and its latency counts from when it was due.
+Its argument is PORT. It reads what to do from standard input and prints what came of it, both in
+JSON. The loop is open: a request is begun when it is due, however many are still unanswered. It
+takes a new connection if none is idle. Its latency counts from when it was due.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-from service.scenarios import Case
-from service.visits import TOKEN, Due, Visit, visits
-from service.wire import BEGIN, FIGURES, HOST
+from bench.service.protocol import BEGIN, FIGURES, HOST
+from bench.service.scenarios import Case
+from bench.service.visits import TOKEN, Due, Visit, visits
 
 START_SECONDS = 600
-"""For a server to load what it keeps: on a busy machine that takes its time."""
+"""For at most so long a server may load what it keeps: a busy machine takes its time."""
 
 PATIENCE_SECONDS = 120
-"""For an answer."""
+"""For at most so long an answer is waited for."""
 
 LAST_BOUNDARY_SECONDS = 0.1
-"""After the last response of a phase: its boundary comes when the response is out."""
+"""A wait after the last response of a phase: its boundary comes when the response is out."""
 
 
 class Connection(NamedTuple):
@@ -105,9 +105,9 @@ class Seen:
 
     def __init__(self) -> None:
         self.latencies_ns: list[int] = []
-        """Of those that count, failed ones included."""
+        """Of the requests that count, failed ones included."""
         self.late_ns: list[int] = []
-        """How much later than due the client came to each."""
+        """For each request, how much later than due the client began it."""
         self.others = 0
         """Requests that do not count, and were answered."""
         self.errors: dict[str, int] = {}

@@ -1,14 +1,14 @@
-"""gunicorn's settings and hooks. The request ends for gcctl where its response is out."""
+"""gunicorn's settings and hooks. For gcctl a request ends when its response is out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from service.process import here
-from service.scenarios import GTHREAD
-from service.wire import BEGIN, FIGURES
+from bench.service.measured_process import here
+from bench.service.protocol import BEGIN, FIGURES
+from bench.service.scenarios import GTHREAD
 
-wsgi_app = "service.wsgi:application"
+wsgi_app = "bench.service.wsgi:application"
 workers = 1
 worker_class = "gthread" if here.case.server == GTHREAD else "sync"
 threads = here.case.threads

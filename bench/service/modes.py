@@ -12,7 +12,7 @@ AUTOMATIC = "automatic"
 AUTO = "auto"
 
 Begin = Callable[[dict[str, Any]], gcctl.Controller | None]
-"""Given further settings for gcctl; returns the controller, if it is installed."""
+"""Takes further settings for gcctl. Returns the controller where gcctl is installed."""
 
 
 def _automatic(settings: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Mode(NamedTuple):
     what: str
     begin: Begin
     policy: str = ""
-    """Of gcctl, without which there is no such mode."""
+    """The policy of gcctl that this mode needs; "": none."""
 
 
 MODES = {
@@ -62,7 +62,7 @@ MODES = {
 
 
 def missing(mode: str) -> str:
-    """Why the gcctl that is installed does not have it; "": it does."""
+    """Why the gcctl that is installed does not have this mode; "": it has it."""
     policy = MODES[mode].policy
     try:
         gcctl.Config(policy=policy or "off")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from targets import NS_PER_MS
+from bench.support.targets import NS_PER_MS
 
 TICKS = (0.5, 0.1, 0.01, 0.001)
 

@@ -1,4 +1,4 @@
-"""Collections as a callback of CPython's sees them: the same in every mode, whoever collects."""
+"""Collections as a GC callback of CPython sees them: alike in every mode, whoever collects."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Row = dict[str, Any]
 
 
 class Longest:
-    """The longest stop by the clock, and the one that took most CPU time: on a busy machine a stop
-    by the clock has the turns of others in it."""
+    """The longest stop by the clock, and the one that took most CPU time. On a busy machine other
+    processes have their turns within a stop by the clock."""
 
     def __init__(self) -> None:
         self.wall_ns = 0
@@ -26,12 +26,12 @@ class Longest:
 
 
 class Recorder:
-    """Sums and maxima, in as much memory as these take. It takes no lock in its callback: the
-    thread that holds the lock may be the one that collects."""
+    """Sums and maxima, in constant memory. Its callback takes no lock: the thread that holds the
+    lock may be the thread that collects."""
 
     def __init__(self) -> None:
         self.in_flight = 0
-        """Requests that are being answered; kept up to date by whoever knows."""
+        """Requests that are being answered. The owner of the recorder keeps it up to date."""
         self.clear()
 
     def clear(self) -> None:
@@ -39,7 +39,7 @@ class Recorder:
         self.collected = 0
         self.wall_ns = 0
         self.cpu_ns = 0
-        """Of the threads that collected, meanwhile: hardly moved by neighbours."""
+        """CPU time of the collecting threads within collections: neighbours hardly change it."""
         self.longest = Longest()
         self.longest_in_request = Longest()
         """Of the stops that began while a request was in flight."""
@@ -66,7 +66,7 @@ class Recorder:
             self._began_cpu_ns = time.thread_time_ns()
             self._began_ns = time.perf_counter_ns()
             return
-        if not self._began_ns:  # it was there before us
+        if not self._began_ns:  # the collection began before the callback was there
             return
         wall_ns = time.perf_counter_ns() - self._began_ns
         cpu_ns = time.thread_time_ns() - self._began_cpu_ns

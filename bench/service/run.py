@@ -1,8 +1,8 @@
-"""A web service under each way of collecting garbage: `python bench/service [--quick]`.
+"""A web service under each way of collecting garbage.
 
-A real Django application under gunicorn, or a Starlette one under uvicorn, is asked by a client in
-a process of its own, with this interpreter and the gcctl that is installed. Prints medians, ratios
-to automatic GC and whether the targets were reached; the exit status is 1 when one was not.
+A client in a process of its own asks a real Django application under gunicorn, or a Starlette one
+under uvicorn. Printed are medians, ratios to automatic GC and whether the targets were reached; the
+exit status is 1 when one was not.
 """
 
 from __future__ import annotations
@@ -10,24 +10,19 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tables
-from analysis import Row
-from targets import Target
-from workers import progress
-
-from service import judge, modes, report, scenarios
-from service.scenarios import Case
-
-NEEDED = ("django", "gunicorn", "starlette", "uvicorn")
-INSTALL = "pip install --group service"
+from bench.service import analysis, modes, scenarios, tables, targets, trial
+from bench.service.scenarios import Case
+from bench.support import results
+from bench.support.figures import Row
+from bench.support.processes import progress
+from bench.support.tables import targets as targets_table
+from bench.support.targets import Target
 
 
 class Size(NamedTuple):
@@ -41,9 +36,7 @@ QUICK = Size(rounds=1, seconds=1, warm_up_seconds=0.3)
 
 
 def measure(cases: list[Case], names: list[str], size: Size) -> list[Row]:
-    """For each case what every mode came to."""
-    from service import compare, trial  # not before it is known that what they need is there
-
+    """A row for each case, with what every mode came to."""
     task = {"seconds": size.seconds, "warm_up_seconds": size.warm_up_seconds}
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +54,7 @@ def measure(cases: list[Case], names: list[str], size: Size) -> list[Row]:
                     except trial.Failed as error:
                         sys.exit(f"\n{case.name}, {name}: {error}")
                     trials[name].append(row)
-            found.append({"case": case._asdict(), "modes": compare.summaries(trials)})
+            found.append({"case": case._asdict(), "modes": analysis.summaries(trials)})
     progress("")
     return found
 
@@ -79,7 +72,7 @@ def chosen_cases(arguments: argparse.Namespace, size: Size) -> list[Case]:
         cases = [
             scenarios.heap_case(server, heap)
             for server in arguments.server or [scenarios.SYNC]
-            for heap in arguments.heap or judge.P99
+            for heap in arguments.heap or targets.P99
         ]
     if arguments.rate:
         cases = [case._replace(per_second=arguments.rate) for case in cases]
@@ -87,7 +80,7 @@ def chosen_cases(arguments: argparse.Namespace, size: Size) -> list[Case]:
 
 
 def chosen_modes(asked: list[str] | None) -> list[str]:
-    """Those that this gcctl has; says which it has not."""
+    """The modes that this gcctl has. Prints which it does not have, and why."""
     missing = {name: modes.missing(name) for name in asked or modes.MODES}
     for name, why in missing.items():
         if why:
@@ -96,7 +89,7 @@ def chosen_modes(asked: list[str] | None) -> list[str]:
 
 
 def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bench/service", description=__doc__)
+    parser = results.parser_with_json("service", __doc__)
     add = parser.add_argument
     add("--server", nargs="+", choices=scenarios.SERVERS, help="instead of sync alone")
     add("--heap", nargs="+", choices=scenarios.HEAPS, help="what the service keeps")
@@ -107,21 +100,16 @@ def options() -> argparse.ArgumentParser:
     add("--seconds", type=float, metavar="S", help="that are measured in each trial")
     add("--warm-up", type=float, metavar="S", help="seconds before these")
     add("--rate", type=float, metavar="N", help="requests per second")
-    add("--quick", action="store_true", help="run everything briefly and judge no timing")
-    add("--json", metavar="FILE", help="write the results for machines too")
     add("--plot", metavar="FILE.svg", help="draw the latencies too; needs matplotlib")
     return parser
 
 
 def main() -> int:
     arguments = options().parse_args()
-    if not sys.platform.startswith("linux"):
-        sys.exit("bench/service needs Linux: it reads /proc")
-    needed = [*NEEDED, *(["matplotlib"] if arguments.plot else [])]
-    lacking = [name for name in needed if importlib.util.find_spec(name) is None]
-    if lacking:
-        sys.exit(f"bench/service needs {', '.join(lacking)}: {INSTALL}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and with us the server
+    if arguments.plot and importlib.util.find_spec("matplotlib") is None:
+        sys.exit("--plot needs matplotlib: pip install --group service")
+    # So the `with` around the server ends the server too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     size = QUICK if arguments.quick else FULL
     size = size._replace(
         rounds=arguments.rounds or size.rounds,
@@ -135,33 +123,26 @@ def main() -> int:
         for case in found
         for mode, row in case["modes"].items()
         if mode == arguments.judge
-        for target in judge.targets(Case(**case["case"]), mode, row)
+        for target in targets.targets(Case(**case["case"]), mode, row)
     ]
-    results = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        **size._asdict(),
-        "cases": found,
-        "targets": [target.as_row() for target in judged],
-    }
+    report = results.complete({**size._asdict(), "cases": found}, judged)
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if arguments.plot:
-        from service.plot import plot
+        from bench.service.plot import plot
 
-        plot(results, arguments.plot)
-    return 0 if show(results, judged, quick=arguments.quick) else 1
+        plot(report, arguments.plot)
+    return 0 if show(report, judged, quick=arguments.quick) else 1
 
 
-def show(results: dict[str, Any], judged: list[Target], *, quick: bool) -> bool:
+def show(report: dict[str, Any], judged: list[Target], *, quick: bool) -> bool:
     """Print everything; False when a target that counts was not reached."""
     print(
-        f"CPython {results['python']} on {results['machine']}, {results['cpus']} CPUs; "
-        f"{results['seconds']:g} s measured after {results['warm_up_seconds']:g} s\n"
+        f"CPython {report['python']} on {report['machine']}, {report['cpus']} CPUs; "
+        f"{report['seconds']:g} s measured after {report['warm_up_seconds']:g} s\n"
     )
-    for case in results["cases"]:
-        print(report.case(case["case"], case["modes"]), end="\n\n")
+    for case in report["cases"]:
+        print(tables.case(case["case"], case["modes"]), end="\n\n")
     if judged:
-        print(tables.targets(judged, quick=quick))
+        print(targets_table(judged, quick=quick))
     return all(target.reached for target in judged if target.quick or not quick)

@@ -1,4 +1,4 @@
-"""What a service looks like and what comes to it: the cases that are measured."""
+"""The cases that are measured: a service, and the requests that come to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVERS = {
 
 
 class Case(NamedTuple):
-    """A service, and how it is asked."""
+    """A service, and the requests that come to it."""
 
     name: str
     what: str
@@ -35,16 +35,16 @@ class Case(NamedTuple):
     """Whether gcctl is given a memory limit just above what the service needs."""
     threads: int = 1
     slow_per_second: float = 0
-    """Requests that wait for somebody else most of their time: not judged, but there."""
+    """Requests per second that mostly wait for somebody else's service. They are not judged."""
     batch_seconds: float = 0
-    """How long a request works that comes once, among the others: not judged either."""
+    """How long a single batch request works, among the others. It is not judged either."""
     heap: str = ""
     """The name of what the service keeps, in HEAPS."""
 
 
 class Heap(NamedTuple):
-    """What a service keeps. So many entries replaced per request make a full collection of
-    automatic GC due, which is when a quarter of the heap is new, every 11 to 16 s."""
+    """What a service keeps. A full collection of automatic GC is due when a quarter of the heap is
+    new. With so many entries replaced per request that is every 11 to 16 s."""
 
     what: str
     objects: int = 0
@@ -117,7 +117,7 @@ def heap_case(server: str, name: str) -> Case:
 
 
 def brief(case: Case, seconds: float) -> Case:
-    """The same for a run of so many seconds that judges no timing."""
+    """The same case, small enough for a run of so many seconds that judges no timing."""
     small = HEAPS[SMALL]
     return case._replace(
         objects=min(case.objects, small.objects),

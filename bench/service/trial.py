@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -13,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from analysis import Row
-from window import percentile
-from workers import HERE
-
-from service.modes import AUTOMATIC
-from service.scenarios import ASGI, Case
-from service.wire import HOST, SETTING
+from bench.service.modes import AUTOMATIC
+from bench.service.protocol import HOST, SETTING
+from bench.service.scenarios import ASGI, Case
+from bench.support.figures import Row, percentile
+from bench.support.processes import command as start
+from bench.support.processes import environment as inherited
 
 BACKLOG = 2_048
 STOP_SECONDS = 10
@@ -30,25 +28,18 @@ class Failed(Exception):
 
 
 def environment(case: Case, mode: str, database: Path) -> dict[str, str]:
-    """For the server. Settings of gcctl in our environment are not to be its settings."""
+    """For the server."""
     setting = {"case": case._asdict(), "mode": mode, "database": str(database)}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GCCTL_")}
-    return {
-        **kept,
-        "GCCTL_IMPL": "c",  # or an error, where it is not built
-        "PYTHONPATH": str(HERE),
-        SETTING: json.dumps(setting),
-    }
+    # GCCTL_IMPL=c: the compiled core, or an error where it is not built.
+    return inherited(GCCTL_IMPL="c", **{SETTING: json.dumps(setting)})
 
 
 def seed(database: Path) -> None:
-    """Fill it, once for all trials."""
-    command = [sys.executable, "-m", "service.shop.seed"]
+    """Fill the database, once for all trials."""
     any_case = Case("seed", "", ASGI)
     done = subprocess.run(
-        command,
+        start("bench.service.shop.seed"),
         env=environment(any_case, AUTOMATIC, database),
-        cwd=HERE,
         capture_output=True,
         text=True,
     )
@@ -59,13 +50,12 @@ def seed(database: Path) -> None:
 def run(case: Case, mode: str, database: Path, task: Row) -> Row:
     """What was measured. Raises Failed with what the server last said."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copy(database, folder))  # each begins with the same
+        copy = Path(shutil.copy(database, folder))  # each trial begins with the same database
         log = Path(folder) / "server.log"
         with server(case, environment(case, mode, copy), log) as port:
-            client = [sys.executable, "-m", "service.client", str(port)]
             done = subprocess.run(
-                client,
-                env={**os.environ, "PYTHONPATH": str(HERE)},
+                start("bench.service.client", port),
+                env=inherited(),
                 input=json.dumps({"case": case._asdict(), **task}),
                 capture_output=True,
                 text=True,
@@ -78,14 +68,14 @@ def run(case: Case, mode: str, database: Path, task: Row) -> Row:
 @contextmanager
 def server(case: Case, env: dict[str, str], log: Path) -> Iterator[int]:
     """A server process; the port it listens on."""
-    # Its socket is made here: whoever connects before the server is there waits, and whoever does
-    # after it has ended is refused.
+    # Its socket is made here. A client that connects before the server listens waits; one that
+    # connects after the server has ended is refused.
     with socket.create_server((HOST, 0), backlog=BACKLOG) as listening, log.open("w") as output:
         descriptor, port = listening.fileno(), listening.getsockname()[1]
         process = subprocess.Popen(
             command(case, descriptor),
             env=env,
-            cwd=HERE,  # which gunicorn adds to sys.path: not where gcctl's sources are
+            cwd=log.parent,  # which gunicorn adds to sys.path: not where gcctl's sources are
             stdout=output,
             stderr=subprocess.STDOUT,
             pass_fds=[descriptor],
@@ -103,12 +93,9 @@ def server(case: Case, env: dict[str, str], log: Path) -> Iterator[int]:
 
 def command(case: Case, descriptor: int) -> list[str]:
     if case.server == ASGI:
-        return [sys.executable, "-m", "service.asgi", str(descriptor)]
-    settings = HERE / "service" / "gunicorn_conf.py"
-    return [
-        *(sys.executable, "-m", "gunicorn"),
-        *("--config", str(settings), "--bind", f"fd://{descriptor}"),
-    ]
+        return start("bench.service.asgi", descriptor)
+    settings = Path(__file__).resolve().parent / "gunicorn_conf.py"
+    return start("gunicorn", "--config", settings, "--bind", f"fd://{descriptor}")
 
 
 def row_of(found: Row) -> Row:

@@ -1,4 +1,4 @@
-"""What is asked for, and when: drawn from a seed, so that every mode of a round gets the same."""
+"""The requests, and when they are due: from a seed, so that every mode of a round has the same."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from service.scenarios import ASGI, Case
-from service.shop.sizes import CATEGORIES, CUSTOMERS, ORDERS, PRODUCTS, WORDS
+from bench.service.scenarios import ASGI, Case
+from bench.service.shop.sizes import CATEGORIES, CUSTOMERS, ORDERS, PRODUCTS, WORDS
 
 TOKEN = "a" * 32
 """For Django's protection of forms: sent in the cookie and in a header, as scripts of a page do."""
@@ -21,7 +21,7 @@ FORM = "application/x-www-form-urlencoded"
 class Visit(NamedTuple):
     path: str
     body: bytes = b""
-    """Not empty: a POST."""
+    """A POST where this is not empty."""
     content: str = JSON
 
 
@@ -81,7 +81,7 @@ SHOP: tuple[tuple[int, Draw], ...] = (
     (2, lambda chance: Visit("/api/sales/")),
     (2, lambda chance: Visit(f"/export/{_category(chance)}.csv")),
 )
-"""Weights, and what comes so often, of the Django shop."""
+"""The requests of the Django shop, with weights that say how often each comes."""
 
 PROGRAMS: tuple[tuple[int, Draw], ...] = (
     (25, lambda chance: Visit(f"/products?category={_category(chance)}")),
@@ -89,11 +89,11 @@ PROGRAMS: tuple[tuple[int, Draw], ...] = (
     (20, lambda chance: Visit(f"/search?q={chance.choice(WORDS)}")),
     (10, lambda chance: Visit("/orders", _order(chance))),
 )
-"""Of the Starlette one."""
+"""The same for the Starlette application."""
 
 
 def visits(case: Case, seconds: float, seed: int, *, warm_up: bool = False) -> list[Due]:
-    """Poisson arrivals for so many seconds. In the warm-up, everything comes but the batch."""
+    """Poisson arrivals for so many seconds. In the warm-up everything comes but the batch."""
     chance = random.Random(seed)
     mix = PROGRAMS if case.server == ASGI else SHOP
     weights, draws = zip(*mix, strict=True)

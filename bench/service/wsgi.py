@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
-from service.process import here
+from bench.service.measured_process import here
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "service.shop.settings"
+os.environ["DJANGO_SETTINGS_MODULE"] = "bench.service.shop.settings"
 shop = get_wsgi_application()
 
 

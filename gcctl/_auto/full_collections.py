@@ -1,39 +1,53 @@
-"""When the policy `auto` collects the whole heap, tenured objects too, and what it makes of it."""
+"""When a full collection is due, when it begins, and what it came to.
+
+A full collection goes through the whole heap, tenured objects too.
+
+1. It is due when the number of objects has grown by 20 % since the last one, or the resident set by
+   10 %, and its cost is within five times the GC budget.
+2. If the resident set has grown by 20 %, the budget is not asked: memory is bounded before time is.
+   The exception: the last one was void, and so may the next one be.
+3. If nothing grows, it is due when its cost is within half of the GC budget, but not within a
+   minute of the last one.
+4. One that was due at a check begins at the next check, at a moment without requests in flight. It
+   waits up to 2 s for that, and for its turn among the workers of a server.
+5. If it finds less than 1 % of the objects dead, the next one wants twice the growth (up to 40 %)
+   and twice the time (up to eight times).
+"""
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
-from gcctl._auto.debt import WORTH_WHILE
 from gcctl._auto.safety_net import BYTES_PER_OBJECT, LEAST_GROWTH_BYTES
+from gcctl._auto.skipping import WORTH_WHILE
 from gcctl._base.units import duration, size
 from gcctl._core.records import Tally
 
 ROUTINE_NS: Final = 60 * 10**9
-"""Shortest time between two for which memory gives no reason."""
+"""While nothing grows, the shortest time from one full collection to the next."""
 
 EVIDENCE: Final = 5
-"""So many times the GC budget may go into them while memory grows."""
+"""While memory grows, full collections may take so many times the GC budget."""
 
 GROWTH: Final = 0.20
 MOST_GROWTH: Final = 0.40
-"""Share by which the number of objects has to grow since the last one, or by half of it the
-resident set. CPython's own is 25 % of the objects."""
+"""The next full collection is due when the number of objects has grown by this share, or the
+resident set by half of it. CPython's own comes at 25 % of the objects."""
 
 OUTGROWN: Final = 2
-"""So many times as much memory as when it began is too much while one runs."""
+"""While one runs, so many times the memory at its begin is too much."""
 
 MOST_BACK_OFF: Final = 3
 
 QUIET_NS: Final = 2 * 10**9
-"""How long one waits for a moment without requests in flight."""
+"""How long one that is due waits for a moment without requests in flight."""
 
 NS_PER_BYTE: Final = 2.0
-"""What one is taken to cost as long as none was measured, per byte of the resident set; more than
-it does."""
+"""As long as no cost was measured, a collection of everything is taken to cost so much per byte of
+the resident set. It costs less."""
 
 
-class Run(Protocol):
+class FullRun(Protocol):
     """What a full collection took, and found."""
 
     @property
@@ -48,7 +62,7 @@ class Run(Protocol):
     def objects_collected(self) -> int: ...
 
 
-class Full(Protocol):
+class FullCollection(Protocol):
     """A full collection that was begun."""
 
     @property
@@ -56,83 +70,92 @@ class Full(Protocol):
         """None while it runs."""
 
     @property
-    def measured(self) -> Run: ...
+    def measured(self) -> FullRun: ...
 
 
 class WholeHeap(Protocol):
     """What full collections need of the heap."""
 
-    def now(self) -> int: ...
+    def now(self) -> int:
+        """Nanoseconds."""
 
-    def tallies(self) -> tuple[Tally, ...]: ...
+    def tallies(self) -> tuple[Tally, ...]:
+        """The collections of each generation up to now, whoever ran them."""
 
-    def allocated(self) -> int: ...
+    def allocated(self) -> int:
+        """Objects allocated up to now, net."""
 
-    def in_flight(self) -> int: ...
+    def in_flight(self) -> int:
+        """Requests that have not ended."""
 
-    def fulls(self) -> int:
-        """Collections that went through everything, whoever began them, but for those that only
-        the callbacks of automatic GC tell of."""
+    def full_collections(self) -> int:
+        """The number of collections that went through everything, whoever began them. Those that
+        only the callbacks of automatic GC tell of are not counted."""
 
     def full_runs(self) -> bool:
-        """Does a concurrent full collection run, whoever began it?"""
+        """Whether a concurrent full collection runs, whoever began it."""
 
     def turn_comes(self, waited_ns: int) -> bool:
-        """Is it this process's turn for one that has been due for so long? Others then wait until
-        it has ended."""
+        """Whether it is this process's turn for a full collection that has been due for so long.
+        If it is, other processes wait until that has ended."""
 
     def prepare_full(self) -> None:
-        """One is to begin at the next look, most likely."""
+        """A full collection most likely begins at the next check."""
 
-    def begin_full(self) -> Full: ...
+    def begin_full(self) -> FullCollection: ...
 
-    def stop(self) -> int:
-        """A full collection that stops the world, whatever runs; returns as `collect`."""
+    def collect_everything(self) -> int:
+        """A full collection that stops the world, even if another one runs. Returns the number of
+        unreachable objects found, -1 where another collection prevents it."""
 
 
 class FullCollections:
-    """The evidence for the next one, and the one that runs."""
+    """The evidence for the next full collection, and the one that runs."""
 
     def __init__(self, heap: WholeHeap, budget: float, rss: int) -> None:
-        """`budget`: share of elapsed time. `rss`: of the process, in bytes."""
+        """`budget`: share of elapsed time. `rss`: the resident set of the process in bytes."""
         self._heap = heap
         self._budget = budget
-        self._full: Full | None = None
+        self._full: FullCollection | None = None  # ours, until its outcome was seen
         self._ended_at_ns = heap.now()  # the last one
         self._cost_ns = 0  # of the last one; 0: none was measured yet
-        self._guess_ns = int(rss * NS_PER_BYTE)  # of what one costs, while none was measured
+        self._guess_ns = int(rss * NS_PER_BYTE)  # the cost, as long as none was measured
         self._rss = self._rss_left = rss
         self._objects_left = rss // BYTES_PER_OBJECT  # by the last one; at first a guess
         self._net_left = self._net_objects()
-        self._quiet_by_ns = 0  # when one that waits no longer does for a quiet moment; 0: none does
-        self._promoted = True  # anything since the last one, as far as is known
+        self._quiet_by_ns = 0  # when one that waits gives up on a quiet moment; 0: none waits
+        self._promoted = True  # something was tenured since the last one, as far as is known
         self._rss_begun = rss  # when the one that runs was begun
         self._was_void = False  # the last one
-        self._fulls_seen = heap.fulls()
+        self._seen = heap.full_collections()
         self._stopped_ns = 0  # the pause of one that stopped the world
         self.growth_wanted = GROWTH
-        """Share by which the number of objects, or by half of it the resident set, has to grow."""
+        """The growth of the number of objects that makes one due; half of it for the resident
+        set."""
         self.by_growth = True
-        """Whether it is a reason: it may be none of what one would go through to some purpose."""
+        """Whether growth is a reason at all. It is not where it says nothing about the objects that
+        only a full collection goes through."""
         self.back_off = 0
         """How many in a row found next to nothing."""
         self.begun = 0
         self.found = 0
-        """Objects that were dead in the last one; for the policy to take note of, and clear."""
+        """Dead objects that the last one found. The policy takes note of it and sets it to 0."""
         self.stopped_world = False
         """Whether the last one did."""
 
     @property
     def predicted_ns(self) -> int:
-        """What one would cost, pauses and CPU time of a child together."""
+        """The expected cost: pauses and CPU time of the child together."""
         return self._cost_ns or self._guess_ns
 
     @property
     def grown_bytes(self) -> int:
+        """Growth of the resident set since the last one."""
         return self._rss - self._rss_left
 
     @property
     def grown_objects(self) -> int:
+        """Growth of the number of objects since the last one: an upper bound."""
         return self._net_objects() - self._net_left
 
     def note_rss(self, rss: int) -> None:
@@ -140,30 +163,37 @@ class FullCollections:
         self._rss_left = min(self._rss_left, rss)
 
     def note_tenured(self) -> None:
-        """There is something that only a full collection goes through."""
+        """There are objects that only a full collection goes through."""
         self._promoted = True
 
     def note_other(self) -> None:
-        """Somebody else's went through everything."""
+        """Somebody else's full collection went through everything."""
         self._ended_at_ns = self._heap.now()
         self._rss_left = self._rss
         self._net_left = self._net_objects()
 
-    def run(self) -> bool:
-        """Is one running? One of ours that has ended says how it was."""
+    def poll(self) -> bool:
+        """Whether a full collection runs. If ours has ended, note what it came to."""
         full = self._full
         if full is not None and full.outcome is not None:
             self._full = None
             self._take_in(full, full.outcome)
-            self._fulls_seen = self._heap.fulls()
-        elif full is None and self._fulls_seen != self._heap.fulls():
-            self._fulls_seen = self._heap.fulls()
+            self._seen = self._heap.full_collections()
+        elif full is None and self._seen != self._heap.full_collections():
+            self._seen = self._heap.full_collections()
             self.note_other()
         return self._full is not None or self._heap.full_runs()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether ours runs, by the last `poll()`."""
+        return self._full is not None
+
     def is_outgrown(self) -> bool:
-        """Has memory grown so much since ours was begun that it is not to be waited for?"""
+        """Whether memory has grown so much since ours was begun that it is too long to wait."""
         return self.is_running and self._rss > OUTGROWN * self._rss_begun
+
+    # When one is due.
 
     def growth(self) -> str:
         """What has grown enough, in words; or ""."""
@@ -175,14 +205,14 @@ class FullCollections:
             return f"there are up to {objects:,} more objects"
         return ""
 
-    def wanted(self) -> str:
-        """Why one is, in words; or ""."""
+    def why_due(self) -> str:
+        """Why a full collection is due, in words; "": it is not."""
         cost = self.predicted_ns
         elapsed = self._heap.now() - self._ended_at_ns
         affordable = elapsed * self._budget
         patience = 1 << self.back_off
         growth = self.growth() if self.by_growth else ""
-        # Memory is bounded before time is. But where the last came to nothing, so may the next.
+        # Memory is bounded before time is. But if the last one was void, so may the next one be.
         fast = not self._was_void and self.grown_bytes >= max(
             self._rss_left * self.growth_wanted, LEAST_GROWTH_BYTES
         )
@@ -192,19 +222,16 @@ class FullCollections:
         promoted = self._promoted or not self.by_growth
         return f"none was made for {duration(elapsed)}" if promoted and routine else ""
 
-    @property
-    def is_running(self) -> bool:
-        """Is one of ours, as far as was seen?"""
-        return self._full is not None
+    # One that is due waits for its moment, and begins.
 
     @property
     def waits(self) -> bool:
-        """Was one found to be wanted, which has not begun?"""
+        """Whether one was due at the last check, and has not begun."""
         return self._quiet_by_ns != 0
 
-    def is_wanted(self) -> bool:
-        """Is one? Then it waits from now on."""
-        if not self.wanted():
+    def wait_if_due(self) -> bool:
+        """If one is due, it waits for its moment from now on. Returns whether one waits."""
+        if not self.why_due():
             self._quiet_by_ns = 0
         elif not self._quiet_by_ns:
             self._quiet_by_ns = self._heap.now() + QUIET_NS
@@ -212,16 +239,16 @@ class FullCollections:
             self._heap.prepare_full()
         return self.waits
 
-    def due(self) -> str:
-        """Why the one that waits is to begin now; "": it is not."""
-        why = self.wanted() if self.waits else ""
+    def why_begin_now(self) -> str:
+        """Why the one that waits is to begin now, in words; "": it is not."""
+        why = self.why_due() if self.waits else ""
         now = self._heap.now()
         if not why or (now < self._quiet_by_ns and self._heap.in_flight()):
             return ""
         return why if self._heap.turn_comes(now - self._quiet_by_ns + QUIET_NS) else ""
 
     def begin(self) -> bool:
-        """False where another collection prevents it."""
+        """Begin one. False where another collection prevents it."""
         before = _pause_ns(self._heap)
         full = self._heap.begin_full()
         self._stopped_ns = _pause_ns(self._heap) - before
@@ -232,10 +259,12 @@ class FullCollections:
         self._rss_begun = self._rss
         self.begun += 1
         self._full = full
-        self.run()
+        self.poll()
         return True
 
-    def _take_in(self, full: Full, outcome: str) -> None:
+    # What it came to.
+
+    def _take_in(self, full: FullCollection, outcome: str) -> None:
         run, cost = full.measured, self._cost_of(full)
         self._ended_at_ns = self._heap.now()
         self._was_void = outcome.startswith("void")
@@ -256,12 +285,12 @@ class FullCollections:
             self.growth_wanted = min(self.growth_wanted * 2, MOST_GROWTH)
             self.back_off = min(self.back_off + 1, MOST_BACK_OFF)
 
-    def _cost_of(self, full: Full) -> int:
+    def _cost_of(self, full: FullCollection) -> int:
         run = full.measured
         return self._stopped_ns + run.start_pause_ns + run.sweep_total_ns + run.child_cpu_ns
 
     def _net_objects(self) -> int:
-        """All that were made less all that were collected, or freed before they were."""
+        """Objects made up to now, less those that were collected, or freed before that."""
         collected = sum(tally.collected for tally in self._heap.tallies())
         return self._heap.allocated() - collected
 

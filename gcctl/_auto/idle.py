@@ -1,4 +1,7 @@
-"""A thread that does what boundaries do while none comes: at idle, and in a request without end."""
+"""A thread that does the work of boundaries while none comes.
+
+That is at idle, and in a request that does not end.
+"""
 
 from __future__ import annotations
 
@@ -9,42 +12,45 @@ from collections.abc import Callable
 from typing import Final
 
 INTERVAL_SECONDS: Final = 0.1
-"""How long no boundary has come when it acts."""
+"""The thread works when no boundary has come for so long."""
 
 STEP_SECONDS: Final = 0.005
-"""Between two acts of which the first said that there is more to do at once."""
+"""The time to the next call of `work()` when there is more to do at once."""
 
 GONE_SECONDS: Final = 1.0
-"""How long stopping waits for an act that is under way."""
+"""How long `stop()` waits for a call of `work()` to return."""
 
 
 class IdleThread:
-    """The thread is there while there is something to wait for, and gone before a fork.
+    """The thread exists while there is something to wait for, and is gone before a fork.
 
-    `act()` does what is due, and returns how many seconds later it wants to be called again; None:
-    not before the next boundary. What it raises is a `fault()`. `boundaries()` is their number.
+    `work()` does what is due. It returns the seconds until it wants to be called again; None: not
+    before the next boundary. If it raises, `fault()` is called. `boundaries()` is their number.
 
-    Without a lock that another thread could hold: what stands between two calls is one step.
+    There is no lock that another thread could hold at a fork: the lines between two calls are one
+    step for other threads.
     """
 
     def __init__(
         self,
-        act: Callable[[], float | None],
+        work: Callable[[], float | None],
         boundaries: Callable[[], int],
         fault: Callable[[], object],
     ) -> None:
-        self._act = act
+        self._work = work
         self._boundaries = boundaries
         self._fault = fault
-        self._native_id = 0  # of the last thread, as the system knows it
+        self._native_id = 0  # the system's number of the last thread
         self._wake: _thread.LockType | None = None  # of the thread that runs; released to stop it
-        self._threads: dict[_thread.LockType, int] = {}  # those that have not ended; 0: not begun
+        # The threads that have not ended, with their numbers; 0: it has not begun.
+        self._threads: dict[_thread.LockType, int] = {}
 
     def stand_by(self) -> None:
-        """At a boundary, or anywhere else: act when the next one does not come."""
+        """Work if the next boundary does not come. To be called at a boundary, or anywhere else."""
         if self._wake is not None:
             return
-        # Two at once make two threads, of which the first ends when it finds it is not the one.
+        # Two callers at once make two threads. The first thread ends when it finds that it was
+        # replaced.
         wake = self._wake = _thread.allocate_lock()
         wake.acquire()
         self._threads[wake] = 0
@@ -55,7 +61,8 @@ class IdleThread:
             del self._threads[wake]
 
     def stop(self) -> None:
-        """End the thread, and wait until it is gone: not for ever, nor in an act of its own."""
+        """End the thread and wait until it is gone, for `GONE_SECONDS` at most. The thread itself
+        does not wait."""
         wake, self._wake = self._wake, None
         if wake is not None:
             wake.release()
@@ -64,17 +71,18 @@ class IdleThread:
             time.sleep(0.0002)
 
     def _is_there(self) -> bool:
-        """Is there a thread to wait for?"""
+        """Whether there is a thread to wait for."""
         if _thread.get_ident() in self._threads.values():
             return False
         if self._threads:
             return True
-        # For the system it is there a little longer. A greenlet in its place never was.
+        # The system knows it a little longer than Python. A greenlet in its place never had a
+        # thread of its own.
         mine = self._native_id == _thread.get_native_id()
         return not mine and os.path.exists(f"/proc/self/task/{self._native_id}")
 
     def after_fork(self) -> None:
-        """In the child, which has no such thread."""
+        """In the child. It has no such thread."""
         self._wake = None
         self._threads = {}
         self._native_id = 0
@@ -86,19 +94,19 @@ class IdleThread:
         seen = self._boundaries()
         while not wake.acquire(timeout=pause) and self._wake is wake:
             boundaries = self._boundaries()
-            wanted = self._do() if boundaries == seen else INTERVAL_SECONDS
+            wanted = self._call_work() if boundaries == seen else INTERVAL_SECONDS
             seen = boundaries
             pause = INTERVAL_SECONDS if wanted is None else wanted
-            # Else there was one meanwhile, which found this thread still there.
+            # If a boundary has come meanwhile, it found this thread there and made no other.
             if wanted is None and self._boundaries() == boundaries:
                 break
         if self._wake is wake:
             self._wake = None
         self._threads.pop(wake, None)
 
-    def _do(self) -> float | None:
+    def _call_work(self) -> float | None:
         try:
-            return self._act()
+            return self._work()
         except Exception:
             self._fault()
             return None

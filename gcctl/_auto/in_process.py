@@ -1,4 +1,4 @@
-"""The policy `auto` at work in this process: its heap, its thresholds, and the thread at idle."""
+"""The policy `auto` in this process: the rules, the heap, the thresholds and the idle thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from gcctl._auto.idle import INTERVAL_SECONDS, STEP_SECONDS, IdleThread
 from gcctl._auto.process_heap import ProcessHeap
-from gcctl._auto.rules import AutoStats, Rules
+from gcctl._auto.rules import Rules
+from gcctl._auto.stats import AutoStats
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._config.config import Config
 from gcctl._config.presets import PRESETS
@@ -21,7 +22,7 @@ from gcctl._interpreter.settings import Rollback, Watch
 
 
 class AutoInProcess:
-    """What a controller has besides, under an adaptive policy."""
+    """The part of a controller that only the policy `auto` needs."""
 
     def __init__(
         self,
@@ -32,7 +33,8 @@ class AutoInProcess:
         rss: Callable[[], int],
         fault: Callable[[], object],
     ) -> None:
-        """`fault()` is told of what goes wrong where nobody is there to be told."""
+        """`rss()`: the resident set in bytes. `fault()` is called in an `except` clause, where no
+        caller could be told what went wrong."""
         self._config = config
         self._core = core
         self._rollback = rollback
@@ -42,21 +44,21 @@ class AutoInProcess:
         self.heap = ProcessHeap(
             core,
             stop=stop,
-            patient=_may_be_patient(config),
+            space_checks=_may_space_checks(config),
             before_freeze=self._before_freeze,
             after_freeze=watch.changed_by_us,
-            on_relief=self.stand_by,
+            on_pressure_collection=self.stand_by,
         )
         self._ended = False
-        self._adjusting = False  # thresholds, by whichever thread
+        self._adjusting = False  # whether some thread is setting thresholds
         self._fault = fault
         self._loop: weakref.ref[Any] | None = None  # the event loop that was running last
-        self._asked_loop = False  # which has not come to it yet
-        self._answers: list[float | None] = []  # its last, if that was not taken yet
-        self._asked_for = False  # the full collection of somebody else that was the last
+        self._asked_loop = False  # to work in place of the idle thread; it has not done so yet
+        self._answers: list[float | None] = []  # what its last work returned, until that is taken
+        self._asked_for = False  # whether somebody asked for the last full collection of others
         own = rollback.original.thresholds
         self._rules = Rules(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
-        self._deputy = IdleThread(self._act, core.boundaries, fault)
+        self._idle_thread = IdleThread(self._work, core.boundaries, fault)
 
     def start(self) -> None:
         self._rules.begin(self._rss())
@@ -67,7 +69,7 @@ class AutoInProcess:
         return self._rules.stats
 
     def check(self, rss: int) -> None:
-        """At a boundary."""
+        """At a boundary: do what is due."""
         if self._ended:
             return
         try:
@@ -78,53 +80,53 @@ class AutoInProcess:
             self.stand_by()
 
     def stand_by(self) -> None:
-        """Act when the next boundary does not come."""
-        # It may be in the middle of being imported.
+        """Have the idle thread work if the next boundary does not come."""
+        # The module may be in the middle of its import.
         running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
         loop = running() if running is not None else None
         if loop is not None:
             self._loop = weakref.ref(loop)
         if not self._ended:
-            self._deputy.stand_by()
+            self._idle_thread.stand_by()
 
     def note_full_begins(self) -> None:
-        """In the gc callback of a full collection of somebody else."""
+        """In the gc callback: somebody else's full collection begins."""
         (young, _, old), thresholds = gc.get_count(), gc.get_threshold()
         self._asked_for = not (young > thresholds[0] and old > thresholds[2])
         if not self._ended and self._asked_for:
             self.heap.thaw()
 
     def note_collection(self, event: Event) -> None:
-        """In the gc callback of a collection of somebody else, most likely automatic."""
-        if self._ended or not self._rules.concerns(event):
+        """In the gc callback: a collection of automatic GC, or of somebody else, has ended."""
+        if self._ended or not self._rules.wants_external(event):
             return
-        is_to_stand_by = self._rules.automatic(event, self._rss(), asked_for=self._asked_for)
+        more = self._rules.after_external(event, self._rss(), asked_for=self._asked_for)
         if not self._core.boundaries():
             self._adjust_thresholds(self._rules.thresholds_without_requests())
-        if is_to_stand_by:
+        if more:
             self.stand_by()
 
     def before_fork(self) -> None:
-        """Python warns of forks in a process with several threads. It looks after the hooks have
-        run in the parent: so the next boundary brings the deputy back."""
-        self._deputy.stop()
+        """Python warns of forks in a process with several threads. It counts the threads after the
+        hooks have run in the parent. So only the next boundary brings the idle thread back."""
+        self._idle_thread.stop()
         self._before_freeze()
         self._watch.changed_by_us()
 
     def after_fork(self) -> None:
         self._loop, self._asked_loop, self._answers = None, False, []
         self._adjusting = False
-        self._deputy.after_fork()
+        self._idle_thread.after_fork()
         self.heap.after_fork()
         self._rules.begin(self._rss())
 
     def stop(self) -> None:
-        """Do nothing more."""
+        """Do nothing from now on."""
         self._ended = True
-        self._deputy.stop()
+        self._idle_thread.stop()
 
     def end(self) -> str:
-        """Give back what is tenured. Returns why that cannot be, or ""."""
+        """Give back the tenured objects. Returns why that is not possible; "": it is done."""
         self.stop()
         self._before_freeze()
         self._watch.changed_by_us()
@@ -138,12 +140,12 @@ class AutoInProcess:
     def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
         near = abs(wanted[0] - now[0]) * 4 <= now[0] and now[1] == wanted[1]
-        # Where there is no third generation it may read 0 whatever was set.
+        # Where CPython has no third generation, its threshold may read 0 whatever was set.
         near = near and (now[2] == wanted[2] or COLLECTOR != "generational")
         if near or self._config.thresholds is not None or self._ended:
             return
-        # Lower ones may bring about a collection, and so another call of this in the middle of it.
-        if self._adjusting:  # with the next line one step
+        # Lower thresholds may cause a collection, and that calls this again in the middle of it.
+        if self._adjusting:  # with the next line this is one step
             return
         self._adjusting = True
         done = False
@@ -154,16 +156,17 @@ class AutoInProcess:
             self._adjusting = False
             self._watch.changed_by_us(thresholds=done)
 
-    def _act(self) -> float | None:
-        """In the deputy's thread.
+    def _work(self) -> float | None:
+        """In the idle thread.
 
-        What belongs to an event loop is not made for other threads than its own, where the program
-        has no others: it does it there, so that finalizers run in it.
+        Objects that belong to an event loop are not made for other threads, and a program with an
+        event loop may have no other threads. There the event loop does the work in its own thread,
+        so that finalizers run in it.
         """
         loop = self._loop() if self._loop is not None else None
         if loop is None or not loop.is_running() or _has_threads():
             return self.idle()
-        if self._asked_loop:  # something keeps it busy: automatic GC is to see to that
+        if self._asked_loop:  # something keeps the loop busy: automatic GC has to collect there
             self.heap.check_after(0)
             net, marks = self._rules.safety_net, self._core.boundaries() > 0
             self._adjust_thresholds(
@@ -174,12 +177,12 @@ class AutoInProcess:
             return self._answers.pop()
         self._asked_loop = True
         try:
-            loop.call_soon_threadsafe(self._act_in_loop)
+            loop.call_soon_threadsafe(self._work_in_loop)
         except RuntimeError:  # closed by now
             self._asked_loop = False
         return STEP_SECONDS
 
-    def _act_in_loop(self) -> None:
+    def _work_in_loop(self) -> None:
         answer = None
         try:
             answer = self.idle()
@@ -189,7 +192,8 @@ class AutoInProcess:
         self._asked_loop = False
 
     def idle(self) -> float | None:
-        """As a boundary would, while none comes. Returns seconds, as `IdleThread` wants them."""
+        """Do the work of a boundary while none comes. Returns the seconds until the next call, or
+        None, as `IdleThread` wants them."""
         if self._ended:
             return None
         self.heap.repair()
@@ -201,29 +205,29 @@ class AutoInProcess:
             self._adjust_thresholds(self._rules.thresholds_without_requests())
         if coordinator.running is not None:
             return STEP_SECONDS
-        if not marks:  # automatic GC does it all
+        if not marks:  # automatic GC does the collecting
             return INTERVAL_SECONDS if owed else None
         net = self._rules.safety_net
-        if net.is_stretched(self._core.now()):
+        if net.wants_frequent_checks(self._core.now()):
             self._adjust_thresholds(net.thresholds())
             return STEP_SECONDS
         if owed:
             return INTERVAL_SECONDS
-        # What allocates from here on is no request, and nobody looks at it.
+        # Code that allocates from here on is no request, and no check sees what it allocates.
         self._adjust_thresholds(net.thresholds_at_idle())
         return None
 
 
-def _may_be_patient(config: Config) -> bool:
-    """Who has set a limit wants to know in time that it is passed; and who has set looks apart has
-    said how far."""
+def _may_space_checks(config: Config) -> bool:
+    """Whether checks may be further apart than `check_interval`. A user who sets a memory limit
+    wants to know in time when it is passed. A user who sets a longer interval has said how long."""
     limited = config.memory_limit is not None or config.recycle_above is not None
     return not limited and config.check_interval <= PRESETS["auto"].check_interval
 
 
 def _has_threads() -> bool:
-    """Has the program made any? The deputy is none of them, but up to CPython 3.12 a line that it
-    has logged leaves a dummy in its place."""
+    """Whether the program has made threads. The idle thread is not in `threading`'s list. But up
+    to CPython 3.12, if it logs a line, that leaves a dummy in the list."""
     threading = sys.modules.get("threading")
     if threading is None:  # then none was made by it
         return False

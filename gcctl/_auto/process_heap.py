@@ -1,11 +1,11 @@
-"""The heap of this process, as the policy `auto` acts on it."""
+"""The heap of this process: how the policy `auto` collects it, tenures it and measures it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from gcctl._auto.full_collections import Full
+from gcctl._auto.full_collections import FullCollection
 from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
@@ -21,34 +21,35 @@ DID_NOT_RUN: Final = -1
 
 NOT_WAITING: Final = -1
 
-PATIENCE: Final = 2
-"""Times that memory may be found over its limit while a concurrent collection runs for that; then
-the world is stopped."""
+MOST_WAITS: Final = 2
+"""Memory may be found over its limit so many times while a concurrent collection runs because of
+that. Then the world is stopped."""
 
 
 class Stopped(NamedTuple):
-    """A full collection that stopped the world because that is what was asked for."""
+    """A full collection that stopped the world because the configuration says so."""
 
     outcome: str
     measured: ConcurrentRun
 
 
 class ProcessHeap:
-    """Collections through the core, and full ones of tenured objects too."""
+    """Collects through the core. Full collections go through tenured objects too."""
 
     def __init__(
         self,
         core: Core,
         *,
         stop: bool,
-        patient: bool,
+        space_checks: bool,
         before_freeze: Callable[[], None],
         after_freeze: Callable[[], None],
-        on_relief: Callable[[], None],
+        on_pressure_collection: Callable[[], None],
     ) -> None:
-        """`stop`: full collections are never to be concurrent. `patient`: looks may be further
-        apart than they are by themselves. The others are called around each call of `gc.freeze()`,
-        and when a concurrent collection for memory pressure runs."""
+        """`stop`: full collections are never to be concurrent. `space_checks`: checks may be
+        further apart than `check_interval`. `before_freeze` and `after_freeze` are called around
+        each call of `gc.freeze()`, `on_pressure_collection` when a concurrent collection for memory
+        pressure has begun."""
         self.concurrent = not stop and not coordinator.missing
         self.tenured = Tenure(core.freeze, can_be_kept=self.concurrent)
         self.boundaries = core.boundaries
@@ -58,25 +59,26 @@ class ProcessHeap:
         self.in_flight = core.in_flight
         self._core = core
         self._stop = stop
-        self._patient = patient
+        self._space_checks = space_checks
         self._before_freeze = before_freeze
         self._after_freeze = after_freeze
-        self._asked = 0
-        self._on_relief = on_relief
-        self._stopped = 0  # full collections that stopped the world, and went through everything
-        self._thawed = False  # for a collection that somebody has asked for
-        # Where what is tenured is kept, and the last full collection had to stop the world, its
-        # garbage was not found: no more is tenured until more than so many were concurrent.
+        self._waits = 0
+        self._on_pressure_collection = on_pressure_collection
+        self._stopped = 0  # full collections that stopped the world and went through everything
+        self._thawed = False  # for a collection that somebody else asked for
+        # A full collection that stops the world does not go through tenured objects that are kept,
+        # and finds no garbage among them. After one, nothing more is tenured until more than so
+        # many collections were concurrent.
         self._tenures_after = NOT_WAITING
-        self._relief: ConcurrentCollection | None = None
+        self._for_pressure: ConcurrentCollection | None = None
 
     def collect(self, generation: int) -> int:
-        if COLLECTOR == "free-threaded":  # each of them would be a full one
+        if COLLECTOR == "free-threaded":  # each collection would be a full one
             return 0
         return self._core.collect(generation, SCHEDULED)
 
     def check_after(self, intervals: int) -> None:
-        if self._patient or not intervals:
+        if self._space_checks or not intervals:
             self._core.check_after(intervals)
 
     @property
@@ -96,23 +98,23 @@ class ProcessHeap:
             self._after_freeze()
 
     def thaw(self) -> None:
-        """For a full collection of somebody else, that begins now."""
+        """Somebody else's full collection begins now: it is to go through tenured objects."""
         self._thawed = self.tenured.returnable
         self.tenured.give_back()
 
     def repair(self) -> None:
-        """Tenure again what was thawed, where the end of that collection went unseen."""
+        """Tenure again what was thawed, if the end of that collection was not seen."""
         if self._thawed and not self._core.collecting():
             self.tenure()
 
-    def fulls(self) -> int:
+    def full_collections(self) -> int:
         return coordinator.collected + self._stopped
 
     def full_runs(self) -> bool:
         return coordinator.running is not None
 
     def after_fork(self) -> None:
-        self._relief = None
+        self._for_pressure = None
         self._tenures_after = NOT_WAITING
 
     def turn_comes(self, waited_ns: int) -> bool:
@@ -122,7 +124,7 @@ class ProcessHeap:
         if not self._stop:
             coordinator.prepare()
 
-    def begin_full(self) -> Full:
+    def begin_full(self) -> FullCollection:
         if not self._stop:
             return coordinator.start(SCHEDULED)
         try:
@@ -132,11 +134,11 @@ class ProcessHeap:
         outcome = "void: another collection was running" if collected < 0 else "collected"
         return Stopped(outcome, ConcurrentRun(objects_collected=max(collected, 0)))
 
-    def stop(self) -> int:
+    def collect_everything(self) -> int:
         return self.stop_the_world(SCHEDULED)
 
     def stop_the_world(self, reason: int) -> int:
-        """A full collection that goes through tenured objects too, unless they are kept."""
+        """Run a full collection. It goes through tenured objects too, unless they are kept."""
         thawed = self.tenured.returnable
         self.tenured.give_back()
         if self.tenured.kept:
@@ -149,28 +151,29 @@ class ProcessHeap:
             if thawed:
                 self.tenure()
 
-    def relieve(self, generation: int) -> int:
-        """Collect because memory is over its limit.
+    def collect_for_pressure(self, generation: int) -> int:
+        """Collect because memory is over its limit. Returns the unreachable objects found.
 
-        A full collection that is concurrent is begun, and counts as not run until it is over.
+        A concurrent full collection is only begun here: until it has ended, the answer is that no
+        collection has run.
         """
         if generation < FULL:
             return self._core.collect(generation, PRESSURE)
         if self._stop:
             return self.stop_the_world(PRESSURE)
-        relief, self._relief = self._relief, None
-        if relief is not None and relief.outcome is None:
-            self._asked += 1
-            if self._asked > PATIENCE:
+        begun, self._for_pressure = self._for_pressure, None
+        if begun is not None and begun.outcome is None:
+            self._waits += 1
+            if self._waits > MOST_WAITS:
                 return self.stop_the_world(PRESSURE)
             coordinator.sweep_step()
-        if relief is None or (relief.outcome or "").startswith("void"):
-            self._asked = 0
-            relief = coordinator.start(PRESSURE)
-        if relief.outcome is None:
-            self._on_relief()
-            self._relief = relief
+        if begun is None or (begun.outcome or "").startswith("void"):
+            self._waits = 0
+            begun = coordinator.start(PRESSURE)
+        if begun.outcome is None:
+            self._on_pressure_collection()
+            self._for_pressure = begun
             return DID_NOT_RUN
-        if relief.outcome.startswith("void"):
+        if begun.outcome.startswith("void"):
             return DID_NOT_RUN
-        return relief.measured.objects_collected
+        return begun.measured.objects_collected

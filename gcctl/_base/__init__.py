@@ -1,4 +1,4 @@
-"""Small helpers that anybody may use: errors, units, jitter, callbacks in a thread.
+"""Small helpers for all other folders: errors, units, jitter, callbacks in a thread.
 
 Imports nothing of gcctl.
 """

@@ -1,4 +1,4 @@
-"""Messages to callbacks that can neither break nor slow the thread that has something to say."""
+"""Callbacks in a thread of their own, which can neither break nor slow the thread that sends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Message = TypeVar("Message")
 Callback = Callable[[Message], object]
 
 ROOM = 64
-"""Messages that may wait; while a callback blocks, the oldest of more are dropped."""
+"""Messages that may wait. If there are more while a callback blocks, the oldest are dropped."""
 
 
 class _Registered(Generic[Message]):
@@ -28,13 +28,13 @@ class _Registered(Generic[Message]):
 
 
 class CallbackThread(Generic[Message]):
-    """Calls the callbacks in a thread that lives as long as there is something to deliver.
+    """Calls callbacks in a thread, which lives as long as there are messages to deliver.
 
-    What a callback raises is logged. One that blocks keeps the others of this delivery waiting, and
-    nobody else. One that was added twice is called twice.
+    An exception of a callback is logged. A callback that blocks keeps the other callbacks of this
+    object waiting, and nobody else. A callback that was added twice is called twice.
 
-    Without a lock, for a fork would leave one locked in the child: what stands between two calls is
-    one step.
+    There is no lock, because a fork could leave it locked in the child. The code relies on this:
+    CPython does not switch threads in the middle of code that calls nothing.
     """
 
     def __init__(self, what: str) -> None:
@@ -45,14 +45,15 @@ class CallbackThread(Generic[Message]):
         self.dropped = 0
 
     def add(self, callback: Callback[Message]) -> None:
-        """Raises TypeError for what cannot be called."""
+        """Raises TypeError if `callback` cannot be called."""
         if not callable(callback):
             raise TypeError(f"a callback for {self._what} is called with it, not {callback!r}")
         registered = _Registered(callback)
         self._registered = (*self._registered, registered)
 
     def send(self, message: Message) -> None:
-        """To all callbacks; sent once more, to those that were added since."""
+        """Deliver to all callbacks. The last message can be sent again: then it goes only to those
+        callbacks that were added since."""
         if not self._registered:
             return
         if len(self._waiting) == ROOM:
@@ -61,7 +62,7 @@ class CallbackThread(Generic[Message]):
         self.resume()
 
     def finish(self, seconds: float) -> None:
-        """Wait until all is delivered, at most so long; not at all in a callback."""
+        """Wait until everything is delivered, at most so long. Inside a callback, do not wait."""
         self.resume()
         deadline = time.monotonic() + seconds
         while self._thread:
@@ -79,13 +80,13 @@ class CallbackThread(Generic[Message]):
             )
 
     def after_fork(self) -> None:
-        """In the child, which has none of the parent's threads and is told none of its news."""
+        """In the child: it has no thread of the parent, and its callbacks get no message of it."""
         self._waiting.clear()
         self._thread = 0
         self.dropped = 0
 
     def resume(self) -> None:
-        """Deliver what has been waiting since no thread could be started."""
+        """Deliver messages that wait because no thread could be started."""
         if not self._waiting or self._thread:
             return
         self._thread = -1
@@ -93,7 +94,7 @@ class CallbackThread(Generic[Message]):
             # threading.Thread.start() would wait until the thread runs.
             _thread.start_new_thread(self._run, ())
         except Exception:
-            # No threads at this moment, or, when the interpreter shuts down, no more.
+            # No thread can be started at this moment; or none any more, as the interpreter ends.
             self._thread = 0
 
     def _run(self) -> None:
@@ -107,7 +108,7 @@ class CallbackThread(Generic[Message]):
                     if os.getpid() != process:  # a callback has forked, and this is the child
                         return
             self._thread = 0
-            # One may have been sent between the last look and the line above.
+            # A message may have been sent after the loop had ended and before the line above.
             if not self._waiting or self._thread:
                 return
             self._thread = me

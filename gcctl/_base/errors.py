@@ -1,4 +1,4 @@
-"""The exceptions gcctl raises; every one of them is a `GcctlError`."""
+"""The exceptions that gcctl raises. Each of them is a `GcctlError`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from gcctl._base.public import public
 
 @public
 class GcctlError(Exception):
-    """Base of everything gcctl raises on purpose."""
+    """Base class of all exceptions that gcctl raises on purpose."""
 
 
 @public
 class ConfigError(GcctlError, ValueError):
     """A configuration that cannot be accepted.
 
-    The message names the value, the field (or the variable or file it came from) and what would be
-    accepted instead.
+    The message names the value, the field (or the variable or file it came from) and the values
+    that would be accepted.
     """

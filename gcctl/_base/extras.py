@@ -1,4 +1,4 @@
-"""What an integration needs beside gcctl, and which extra has it."""
+"""The distributions that an integration needs beside gcctl, and the extra that installs them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from importlib.util import find_spec
 
 
 def require(distribution: str, minimum: str, *, extra: str) -> None:
-    """Raise ImportError where `distribution` is missing or older than `minimum`.
+    """Raise ImportError if `distribution` is missing or older than `minimum`.
 
-    The message names the module that calls this, and the extra that has what it needs. What can be
-    imported and has no metadata, as in a frozen program, is new enough.
+    The message names the module that calls this, and the extra to install. A package without
+    metadata that can be imported, as in a frozen program, counts as new enough.
     """
     try:
         found = metadata.version(distribution)
@@ -28,15 +28,16 @@ def require(distribution: str, minimum: str, *, extra: str) -> None:
 
 
 def _is_there(distribution: str) -> bool:
-    """Its package is called like it, with a `_` or a dot (opentelemetry.sdk) for each hyphen."""
+    """Whether its package can be imported. The package has the name of the distribution, with a `_`
+    or a dot (opentelemetry.sdk) for each hyphen."""
     for package in (distribution.replace("-", "_"), distribution.replace("-", ".")):
-        with suppress(ModuleNotFoundError):  # nor what it would be in
+        with suppress(ModuleNotFoundError):  # not even the package around it exists
             if find_spec(package) is not None:
                 return True
     return False
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The release; what comes after it (rc1, .post2, +local) is not compared."""
+    """The numbers of the release. A part after them (rc1, .post2, +local) is not compared."""
     release = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in release[0].split(".")) if release else ()

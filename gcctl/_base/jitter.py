@@ -1,4 +1,4 @@
-"""Chance that differs between forked workers: they share the state of the module `random`."""
+"""Random numbers that differ between forked workers: those of the module `random` are the same."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def random_share() -> float:
-    """From 0 up to 1, and never 1 itself."""
+    """A random number from 0 up to 1, but never 1 itself."""
     return (int.from_bytes(os.urandom(8), "big") >> 11) / 2**53

@@ -1,10 +1,10 @@
-"""Nanoseconds and bytes as text: the one place where they get their units."""
+"""Nanoseconds and bytes as text, with units for people."""
 
 from __future__ import annotations
 
 
 def duration(ns: float) -> str:
-    """Nanoseconds in the largest unit of which there is at least one, with three digits."""
+    """Nanoseconds as text with three digits, in the largest unit that gives at least 1."""
     for unit, length in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         value = ns / length
         if value >= 1:

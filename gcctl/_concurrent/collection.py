@@ -1,7 +1,7 @@
-"""One concurrent full collection, from the child that is made to the last object swept.
+"""One concurrent full collection, from the making of the child to the last object swept.
 
-The steps themselves are in `_concurrent.pyx`; here is when they are taken, and what makes a
-collection void. docs/concurrent.md explains the whole.
+This module decides when each step is taken, and what makes a collection void. The steps themselves
+are in `compiled.pyx`. docs/concurrent.md explains the whole.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ YOUNG = 0
 CONCURRENT = REASONS.index("concurrent")
 
 CHILD_SECONDS = 120
-"""How long a child may take, on the clock and of CPU time. One million objects take it 0.1 s to
-0.5 s; but it runs only when nobody else wants the processor."""
+"""How long a child may take: of elapsed time, and of CPU time. It needs 0.1 s to 0.5 s of CPU time
+for one million objects, but it runs only when nobody else wants the processor."""
 
 CHECK_NS = 5_000_000
-"""Shortest time between two looks at whether the child is alive."""
+"""Shortest time between two tests whether the child is alive."""
 
 SAMPLE_NS = 2_000_000_000
-"""How long a child may take after its answer, to find out where cycles run."""
+"""How long a child may take, after its answer, to find out through which attributes cycles run."""
 
 BUSY_NS = 5_000_000_000
-"""How long `finish` waits for other collections to end: not for ever, it may be in one itself."""
+"""How long `finish` waits for other collections to end. It may have been called within one."""
 
 SMALLEST_SLICE = 200
 LARGEST_SLICE = 50_000
-"""Candidates that a slice goes through. The first ones take ten times as long each as the later
-ones: nearly every object is on a page that the two processes still share."""
+"""A slice of the sweep goes through so many candidates. The first ones take ten times as long as
+the later ones, because nearly every object is on a page that the two processes still share."""
 
 OTHER_COLLECTION = "another full collection came in between"
 UNINSTALLED = "gcctl was uninstalled"
@@ -48,11 +48,11 @@ INTERRUPTED = "its start was interrupted"
 FORKED = "the process was forked"
 BUSY = "another collection was running, or a fork being made"
 NEVER_BEGAN = f"void: {BUSY}"
-"""The outcome of one that was prevented, which is to be tried again."""
+"""The outcome of a collection that was prevented. It is to be tried again."""
 PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, BUSY})
-"""Why a collection can be void without a failure of its own."""
+"""The reasons why a collection is void that are no failure of its own."""
 
-# What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/answer.h.
+# What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/concurrent/shared/answer.h.
 DONE = 1
 REFUSALS = (
     "",
@@ -67,61 +67,63 @@ REFUSALS = (
 
 @public
 class ConcurrentRun(NamedTuple):
-    """What one concurrent collection took, and found."""
+    """What one concurrent collection took, and what it found."""
 
     start_pause_ns: int = 0
-    """The stop at the start: the making of the child."""
+    """The pause at the start: the making of the child."""
     answer_ns: int = 0
     """From the start until the child's answer was seen."""
     slices: int = 0
-    """Stops of the sweep."""
+    """Pauses of the sweep."""
     sweep_pause_max_ns: int = 0
     sweep_total_ns: int = 0
     tracked_objects: int = 0
-    """All that the child found in the collector's lists, frozen objects included."""
+    """All objects that the child found in the collector's lists, including frozen ones."""
     unreachable: int = 0
     candidates: int = 0
-    """Unreachable objects that it told of; the others are left to the next collection."""
+    """Unreachable objects that the child named. The others are left to the next collection."""
     dropped: int = 0
-    """Candidates left out because something of their component was freed in the meantime."""
+    """Candidates that were left alone because a part of their component was freed meanwhile."""
     components: int = 0
-    """Connected groups of candidates, each of which is freed in one stop."""
+    """Connected groups of candidates. Each group is freed in one pause."""
     largest_component: int = 0
-    """Objects."""
+    """The number of its objects."""
     objects_collected: int = 0
-    """Unreachable objects found by CPython, in the sweep or where the world was stopped instead."""
+    """Unreachable objects that CPython found: in the sweep, or in the collection that stopped the
+    world instead."""
     child_cpu_ns: int = 0
     child_memory_bytes: int = 0
-    """Memory that was the child's own when it had its answer: its tables, and pages that were
-    copied because it, or this process meanwhile, wrote to them; 0 where it could not tell."""
+    """Memory of the child alone, at the time of its answer: its tables, and the pages that were
+    copied because the child or this process wrote to them. 0 where it is not known."""
     table_bytes: int = 0
-    """Of these, the tables."""
+    """The part of `child_memory_bytes` that its tables take."""
 
 
 class Owner(Protocol):
-    """What a collection needs of whoever begins it."""
+    """What a collection needs of its coordinator."""
 
     core: Core
     cycles: Cycles
     slice_ns: int
-    """What a slice is to take."""
+    """How long a slice of the sweep is to take."""
 
     def stop_the_world(self, reason: int) -> int:
-        """A full collection for that reason; the unreachable objects found, or -1."""
+        """Run a full collection for that reason. Returns the number of unreachable objects found;
+        -1 where another collection prevents it."""
 
     def ended(self, collection: ConcurrentCollection) -> None:
-        """Its outcome is known, and everything as it was before."""
+        """The collection has ended: its outcome is known, and all is as before it began."""
 
     def wait_for_children(self) -> None:
-        """A little, for those that were killed."""
+        """Wait a little for children that were killed."""
 
 
 @public
 class ConcurrentCollection:
     """A concurrent full collection, as `collect_concurrently()` returns it.
 
-    One that nobody holds any more ends at once, unless a controller is installed, whose boundaries
-    take it to its end.
+    While gcctl is installed, boundaries take it to its end. Otherwise it ends at once when nobody
+    holds it any more.
     """
 
     def __init__(self, owner: Owner, window: Any) -> None:
@@ -129,51 +131,52 @@ class ConcurrentCollection:
         self._window = window
         self._outcome: str | None = None
         self._run = ConcurrentRun()
-        self._stepping = get_ident()  # the thread that takes a step at this moment, or 0
+        self._stepping = get_ident()  # the thread that is in a step, or 0
         self._ending = False
-        self._decided = ""  # the outcome, where its end was interrupted
-        self._busy_ns = 0  # since when no slice could be swept because of other collections
+        self._decided = ""  # the outcome, if the end was interrupted
+        self._busy_ns = 0  # since when other collections prevent each slice; 0: none does
         self._answered = False
         self._started_ns = 0
         self._check_ns = 0
-        self._types: list[tuple[str, int]] = []  # of unreachable objects, and how many
+        self._types: list[tuple[str, int]] = []  # of unreachable objects, and their numbers
         self._untyped = 0  # objects of further types
         self._slice = SMALLEST_SLICE
         self._full_collections = 0  # CPython's own, when it began
 
     @property
     def outcome(self) -> str | None:
-        """None while it runs; then "collected", "void: …" or "fallback: …", with the reason.
+        """None while it runs. Then "collected", "void: …" or "fallback: …", with the reason.
 
-        Void is a collection that was given up: nothing was freed, or not everything. Fallback is
-        one that stopped the world because it could not be concurrent.
+        A void collection was given up: nothing was freed, or not everything. A fallback stopped
+        the world because it could not be concurrent.
         """
         return self._outcome
 
     @property
     def failed(self) -> bool:
-        """Whether it is void for a reason that may well come again."""
+        """Whether it is void for a reason that is likely to come again."""
         why = (self._outcome or "").removeprefix("void: ")
         return why != self._outcome and why not in PASSING
 
     @property
     def ready(self) -> bool:
-        """Whether the child has answered, so that a sweep can begin; or all is over."""
+        """Whether the child has answered, so that the sweep can begin, or the collection has
+        ended."""
         if self._outcome is None and not self._answered:
             self._step(sweep=False)
         return self._outcome is not None or self._answered
 
     @property
     def measured(self) -> ConcurrentRun:
-        """What it took and found, up to now."""
+        """What it took and found up to now."""
         return self._run
 
     def finish(self) -> int:
-        """Wait for the child if it must, sweep everything that is left, and return how many
-        unreachable objects were collected.
+        """Wait for the child if it has not answered, sweep everything that is left, and return the
+        number of unreachable objects that were collected.
 
-        Other threads run between the slices. Called from within a collection, by a finalizer, it
-        cannot sweep, and returns what was collected so far when it has tried for 5 seconds.
+        Other threads run between the slices. If a finalizer calls this within a collection, it
+        cannot sweep. It then tries for 5 seconds and returns what was collected so far.
         """
         pause = 0.0002
         self._busy_ns = 0
@@ -189,12 +192,13 @@ class ConcurrentCollection:
         return self._run.objects_collected
 
     def _is_hopeless(self) -> bool:
-        """Another collection prevents a slice: is it this thread's, which is in a finalizer?"""
+        """Whether the collection that prevents each slice is most likely this thread's own. The
+        thread is in a finalizer then."""
         alone = len(sys._current_frames()) == 1
         return alone or self._owner.core.now() - self._busy_ns > BUSY_NS
 
     def _begin(self, capacity: int, table_bytes: int) -> str:
-        """Make the child. Returns "", or why that cannot be."""
+        """Make the child. Returns why that is not possible; "": it is made."""
         core = self._owner.core
         try:
             began = core.now()
@@ -216,9 +220,9 @@ class ConcurrentCollection:
         self._stepping = 0
 
     def _step(self, *, sweep: bool = True) -> None:
-        """What can be done now; one slice at most."""
+        """Do what can be done now: one slice at most."""
         me = get_ident()
-        if self._ending or self._stepping:  # with the next line one step
+        if self._ending or self._stepping:  # with the next line this is one step
             return
         self._stepping = me
         try:
@@ -229,13 +233,13 @@ class ConcurrentCollection:
             self._stepping = 0
 
     def _next(self, sweep: bool) -> str:
-        """Returns the outcome, if that is the end."""
+        """Returns the outcome if it has ended, else ""."""
         if not self._answered:
             return self._wait()
         return self._sweep() if sweep else ""
 
     def _wait(self) -> str:
-        """Look for the answer. Returns the outcome, if that is the end."""
+        """Read the answer, if there is one. Returns the outcome if it has ended, else ""."""
         window, now = self._window, self._owner.core.now()
         state = window.state()
         if state:
@@ -260,7 +264,7 @@ class ConcurrentCollection:
         if now < self._check_ns:
             return ""
         self._check_ns = now + CHECK_NS
-        # It may have answered and ended since.
+        # The child may have answered and ended since `state()` was read.
         if window.reaped() and not window.state():
             return f"void: the child {_ended(window.usage_of_child()[1])}"
         if now - self._started_ns > CHILD_SECONDS * 10**9:
@@ -268,7 +272,7 @@ class ConcurrentCollection:
         return self._spoiled()
 
     def _sweep(self) -> str:
-        """One slice. Returns the outcome, if that is the end."""
+        """Sweep one slice. Returns the outcome if the collection has ended, else ""."""
         window, owner = self._window, self._owner
         reason = self._spoiled()
         if reason:
@@ -300,18 +304,20 @@ class ConcurrentCollection:
             dropped=self._window.seen()[1],
         )
         wanted = seen * self._owner.slice_ns // max(pause_ns, 1)
-        # Down at once, up with care: objects differ.
+        # Slices get smaller at once and larger slowly, because objects differ.
         self._slice = max(SMALLEST_SLICE, min(wanted, self._slice * 5 // 4, LARGEST_SLICE))
 
     def _spoiled(self) -> str:
+        """The outcome, if something has made the child's picture useless; else ""."""
         if _full_collections() != self._full_collections:
             return f"void: {OTHER_COLLECTION}"
         why = self._window.spoiled()
         return f"void: {why}" if why else ""
 
     def _end(self, outcome: str) -> None:
-        """Everything as it was before."""
-        if self._ending:  # with the next line one step; another thread, or a finalizer, was first
+        """Put everything back as it was before."""
+        # Another thread, or a finalizer, may have been first. With the next line this is one step.
+        if self._ending:
             return
         self._ending = True
         try:
@@ -321,7 +327,7 @@ class ConcurrentCollection:
             cpu_ns, _ = self._window.usage_of_child()
             self._run = self._run._replace(child_cpu_ns=cpu_ns, child_memory_bytes=memory_bytes)
             self._outcome = outcome
-        except BaseException:  # a signal handler's: the next step ends it
+        except BaseException:  # raised by a signal handler: the next step ends the collection
             self._ending = False
             raise
         self._owner.ended(self)
@@ -330,7 +336,7 @@ class ConcurrentCollection:
         self._end(f"void: {why}")
 
     def _fall_back(self, why: str, reason: int) -> bool:
-        """Stop the world instead; False where another collection is running."""
+        """Stop the world instead. False where another collection prevents it."""
         collected = self._owner.stop_the_world(reason)
         self._run = self._run._replace(objects_collected=max(collected, 0))
         self._ending = True
@@ -338,14 +344,14 @@ class ConcurrentCollection:
         return collected >= 0
 
     def _after_fork(self) -> None:
-        """In a forked process, to which the child does not belong."""
+        """In a forked process. The child is not its own."""
         self._ending = True
         self._window.after_fork()
         self._outcome = f"void: {FORKED}"
 
 
 def _full_collections() -> int:
-    """All that CPython has run by itself, or for anybody."""
+    """The number of full collections that CPython has run, by itself or for anybody."""
     return int(gc.get_stats()[FULL]["collections"])
 
 

@@ -1,4 +1,4 @@
-"""Concurrent full collections: one at a time, and whether to stop the world instead."""
+"""The concurrent full collections of this process: one at a time, or stop the world instead."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ from gcctl._interpreter.collector import COLLECTOR
 from gcctl._memory.protocol import Memory
 from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
+from gcctl._process.installation import demand_same_interface
 
 FULL = 2
 
 SLICE_NS = 1_000_000
-"""What a slice of the sweep is to take, or a quarter of `max_pause` if that is less."""
+"""How long a slice of the sweep is to take, unless a quarter of `max_pause` is less."""
 
 PREPARED_NS = 1_000_000_000
-"""How long it stays true that a collection had better be concurrent, or had not."""
+"""How long the answer of `prepare()` holds."""
 
 REAP_SECONDS = 0.2
-"""How long killed children are waited for where there is time."""
+"""How long `wait_for_children()` waits at most."""
 
 NOT_TRIED = (3, 16)
-"""From this version on the layout of the collector's lists may be another one."""
+"""From this version of CPython on, the collector's lists may have another layout."""
 
 
 @public
@@ -51,7 +52,7 @@ class ConcurrentStats(NamedTuple):
 
     started: int = 0
     collected: int = 0
-    """Those that were completed."""
+    """Collections that were completed."""
     void: int = 0
     fallbacks: int = 0
     """Full collections that stopped the world because they could not be concurrent."""
@@ -61,9 +62,9 @@ class ConcurrentStats(NamedTuple):
     child_cpu_ns: int = 0
     """CPU time of all children."""
     child_memory_bytes: int = 0
-    """Of the child that took most."""
+    """The memory of the child that took most."""
     tracked_objects: int = 0
-    """Of the last one."""
+    """Tracked objects in the last collection."""
 
 
 class Coordinator:
@@ -88,14 +89,14 @@ class Coordinator:
             self._reap, self._forget_children = compiled.all_are_reaped, compiled.after_fork
             self._cpu_of_killed_ns = compiled.cpu_of_killed_ns
         self._running: weakref.ref[ConcurrentCollection] | None = None
-        self._held: ConcurrentCollection | None = None
-        """The same, where there are boundaries to take it to its end."""
+        self._kept: ConcurrentCollection | None = None
+        """The running collection, while there are boundaries that take it to its end."""
         self._has_boundaries = False
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._stats = ConcurrentStats()
         self._killed_before_ns = 0
         self._feasibility = Feasibility()
-        self._prepared: tuple[int, str] | None = None  # when, and the doubt that there was
+        self._prepared: tuple[int, str] | None = None  # when, and why not
 
     @property
     def stats(self) -> ConcurrentStats:
@@ -104,35 +105,39 @@ class Coordinator:
 
     @property
     def collected(self) -> int:
-        """As in `stats`, for whoever asks at every look."""
+        """As in `stats`, but quick: it is read at every check."""
         return self._stats.collected
 
     @property
     def running(self) -> ConcurrentCollection | None:
+        """The collection that has begun and not ended."""
         found = self._running() if self._running is not None else None
         return found if found is not None and found.outcome is None else None
 
     def prepare(self) -> None:
-        """One is to begin soon: find out now whether it had better, which takes as long as the rest
-        of its stop but for the making of the child. Only where it can be at all."""
+        """A full collection is to begin soon: find out now whether it should be concurrent.
+
+        This takes as long as all other parts of the pause at its start, except the making of the
+        child.
+        """
         if not self.missing:
             now = self.core.now()
-            self._prepared = now, self._feasibility.doubt(rss_bytes(self._memory), now)
+            self._prepared = now, self._feasibility.why_not(rss_bytes(self._memory), now)
 
-    def _doubt(self, rss: int) -> str:
+    def _why_not(self, rss: int) -> str:
         prepared, self._prepared = self._prepared, None
         now = self.core.now()
         if prepared is not None and now - prepared[0] < PREPARED_NS:
             return prepared[1]
-        return self._feasibility.doubt(rss, now)
+        return self._feasibility.why_not(rss, now)
 
     def start(self, reason: int, *, anyway: bool = False) -> ConcurrentCollection:
-        """Begin one, or stop the world for that reason where it cannot be; where it had better not
-        be too, but for `anyway`. Returns the one that is running, if any."""
+        """Begin a concurrent collection, or stop the world for that reason if it is not possible or
+        not feasible. `anyway`: feasible or not. While one runs, return that."""
         handle = ConcurrentCollection(self, self._window_class and self._window_class())
         mine = weakref.ref(handle, self._dropped)
         while True:
-            # From here to the assignment one step: no other thread, no signal comes in between.
+            # From here to the assignment is one step: no other thread and no signal interrupts it.
             seen = self._running
             if seen is None:
                 self._running = mine
@@ -143,7 +148,7 @@ class Coordinator:
             self._dropped(seen)
         try:
             self._begin(handle, reason, anyway)
-        except BaseException:  # a signal handler's
+        except BaseException:  # raised by a signal handler
             handle._cancel(INTERRUPTED)
             raise
         finally:
@@ -156,9 +161,9 @@ class Coordinator:
         rss = rss_bytes(self._memory)
         why = self.missing
         if not why and not anyway:
-            why = self._doubt(rss)
+            why = self._why_not(rss)
         if not why:
-            why = handle._begin(*self._feasibility.room(rss))
+            why = handle._begin(*self._feasibility.capacity(rss))
         if why == BUSY:
             handle._cancel(BUSY)
             return
@@ -168,7 +173,7 @@ class Coordinator:
             self._fall_back(handle, why, reason)
             return
         start_ns = handle.measured.start_pause_ns
-        self._feasibility.started(rss, start_ns)
+        self._feasibility.note_start(rss, start_ns)
         self._stats = self._stats._replace(
             started=self._stats.started + 1,
             start_pause_max_ns=max(self._stats.start_pause_max_ns, start_ns),
@@ -177,20 +182,20 @@ class Coordinator:
             self._keep(handle)
 
     def _dropped(self, handle: weakref.ref[ConcurrentCollection]) -> None:
-        """Nobody holds it any more."""
+        """Nobody holds that collection any more."""
         if self._running is handle:
             self._running = None
 
     def wait_for_children(self) -> None:
-        """Until those that were killed are gone. Not for long: on a busy machine they take their
-        time to end, and the next collection, or a boundary, looks after them."""
+        """Wait until children that were killed are gone, but not for long. On a busy machine they
+        take time to end. Then the next collection, or a boundary, takes care of them."""
         deadline = time.monotonic() + REAP_SECONDS
         while not self._reap() and time.monotonic() < deadline:
             time.sleep(0.001)
 
     def sweep_step(self) -> None:
-        """At a boundary: the next step."""
-        held = self._held
+        """At a boundary: take the next step of the running collection."""
+        held = self._kept
         if held is not None and held.outcome is None:
             held._step()
         else:
@@ -203,7 +208,7 @@ class Coordinator:
     def installed(
         self, max_pause_ns: int, stop_the_world: Callable[[int], int] | None = None
     ) -> None:
-        """There are boundaries now, and perhaps another way to stop the world."""
+        """gcctl is installed: there are boundaries, and perhaps another way to stop the world."""
         self.stop_the_world = stop_the_world or self._stop_the_world
         self._stats = ConcurrentStats()
         self._killed_before_ns = self._cpu_of_killed_ns()
@@ -214,25 +219,27 @@ class Coordinator:
             self._keep(running)
 
     def uninstalled(self) -> None:
+        """There are no boundaries any more. A running collection ends void."""
         self._has_boundaries = False
         self.slice_ns = SLICE_NS
         self.stop_the_world = self._stop_the_world
         running = self.running
         if running is not None:
             running._cancel(UNINSTALLED)
-        self._held = None
+        self._kept = None
         self.wait_for_children()
 
     def ended(self, collection: ConcurrentCollection) -> None:
+        """The collection has its outcome."""
         turn.over()
         seen = self._running
         if seen is not None and seen() is collection:
-            self._dropped(seen)  # another thread may have begun the next one since
+            self._dropped(seen)  # another thread may have begun the next one
         self._let_go(collection)
         self._step_while_needed()
         if collection.outcome == NEVER_BEGAN:
             return
-        self._feasibility.ended(collection, self.core.now())
+        self._feasibility.note_end(collection, self.core.now())
         stats, run = self._stats, collection.measured
         collected = collection.outcome == "collected"
         self._stats = stats._replace(
@@ -246,35 +253,36 @@ class Coordinator:
         )
 
     def after_fork(self) -> None:
+        """In the child of a fork: the running collection is the parent's."""
         running = self.running
-        self._held = self._running = self._prepared = None
+        self._kept = self._running = self._prepared = None
         self._stats = ConcurrentStats()
         self._forget_children()
         if running is not None:
             running._after_fork()
 
     def _keep(self, handle: ConcurrentCollection) -> None:
-        self._held = handle
+        self._kept = handle
         self.core.want_sweep_steps(True)
 
     def _let_go(self, handle: ConcurrentCollection | None) -> None:
-        """One step: another thread may hold the next one."""
-        if self._held is handle:
-            self._held = None
+        """Another thread may have put the next one there. The two lines are one step."""
+        if self._kept is handle:
+            self._kept = None
 
     def _step_while_needed(self) -> None:
-        """Until the last child is gone, and no longer."""
+        """Ask for sweep steps at boundaries until the last child is gone."""
         self.core.want_sweep_steps(self._has_boundaries and not self._reap())
-        if self._held is not None:  # another thread's, begun in the meantime
+        if self._kept is not None:  # another thread has begun one meanwhile
             self.core.want_sweep_steps(True)
 
     def _fall_back(self, handle: ConcurrentCollection, why: str, reason: int) -> None:
         began = self.core.now()
         if handle._fall_back(why, reason):
-            self._feasibility.stopped(self.core.now() - began)
+            self._feasibility.note_stop(self.core.now() - began)
         self._stats = self._stats._replace(fallbacks=self._stats.fallbacks + 1)
-        if why not in self._said:
-            self._said.add(why)
+        if why not in self._logged:
+            self._logged.add(why)
             with suppress(Exception):  # a broken logging setup must not break anything
                 log.warning("a full collection stopped the world: %s", why)
 
@@ -287,37 +295,38 @@ def _missing(core: Core) -> str:
     if sys.version_info >= NOT_TRIED:
         return f"concurrent collections were not tried on CPython {sys.version.split()[0]}"
     try:
-        importlib.import_module("gcctl._concurrent.compiled")
+        compiled = importlib.import_module("gcctl._concurrent.compiled")
     except ImportError as error:
         return f"concurrent collections are not supported here: {error}"
+    demand_same_interface(compiled)
     return ""
 
 
 coordinator = Coordinator(twins.core, twins.memory)
-"""Of this process."""
+"""The coordinator of this process."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=coordinator.after_fork)
 
 
 def collect_concurrently() -> ConcurrentCollection:
-    """Begin a full collection beside the process; while one runs, return that.
+    """Begin a full collection beside the process. While one runs, return that.
 
-    The process stops for the time it takes to make a child (20 to 40 ms per GB resident) instead of
-    for a full collection. The child finds out what is unreachable, CPython's collector frees it
-    here, in slices: one at each request boundary where gcctl is installed, the rest, or all of it,
-    in `finish()`.
+    The process stops only to make a child process: 20 to 40 ms per GB of resident memory. The child
+    finds the unreachable objects. CPython's collector then frees them in this process, in slices.
+    Where gcctl is installed, each request boundary frees one slice. `finish()` frees all that is
+    left.
 
-    Needs Linux, CPython's generational collector with the GIL, and the compiled core. Where it
-    cannot be, the world is stopped for an ordinary full collection at once, which is logged once,
-    and the outcome says so. It raises nothing for such reasons.
+    This needs Linux, CPython's generational collector with the GIL, and the compiled core. Where it
+    is not possible, an ordinary full collection stops the world at once. The outcome then says so
+    and why, and the log says so once. Nothing is raised for such reasons.
     """
     return coordinator.start(REASONS.index("requested"))
 
 
 def cycle_profile() -> CycleProfile:
-    """Who creates cyclic garbage: what the concurrent collections of this process have found.
+    """Who creates cyclic garbage, by what the concurrent collections of this process have found.
 
-    Empty until the first of them is completed.
+    The profile is empty until the first of them is completed.
     """
     return coordinator.cycles.profile()

@@ -9,18 +9,18 @@ cdef extern from "status.h" nogil:
         GCCTL_OK
 
 
-cdef extern from "answer.h" nogil:
+cdef extern from "concurrent/shared/answer.h" nogil:
     enum:
         GCCTL_ANSWER_NONE
         GCCTL_ANSWER_DONE
         GCCTL_ANSWER_UNEXPECTED
 
-    ctypedef struct gcctl_type_count:
+    ctypedef struct gcctl_answer_type:
         int64_t objects
         uint64_t example
         char *name
 
-    ctypedef struct gcctl_step:
+    ctypedef struct gcctl_answer_reference:
         uint32_t from_ "from"
         uint32_t to
         uint16_t from_type
@@ -37,58 +37,58 @@ cdef extern from "answer.h" nogil:
         int64_t memory_bytes
         int64_t types
         int64_t untyped
-        gcctl_type_count *type
         int sampled
-        int64_t steps
-        gcctl_step *step
+        int64_t references
+        gcctl_answer_reference *reference
+        gcctl_answer_type *type
         uint64_t *candidate
 
+    gcctl_answer *gcctl_answer_new(int64_t capacity)
+    void gcctl_answer_free(gcctl_answer *answer, int64_t capacity)
+    bint gcctl_answer_is_sound(const gcctl_answer *answer, int64_t capacity)
     int gcctl_answer_state(const gcctl_answer *answer)
 
 
-cdef extern from "child.h" nogil:
-    ctypedef struct gcctl_child_usage:
-        int64_t cpu_ns
-        int status
-
-    bint gcctl_child_reap(int child, gcctl_child_usage *usage)
-    void gcctl_child_kill(int child)
-
-
-cdef extern from "freed.h" nogil:
-    int gcctl_freed_open()
-    void gcctl_freed_close()
-    void gcctl_freed_give_up()
-    bint gcctl_freed_is_incomplete()
-
-
-cdef extern from "lists.h":
-    ctypedef struct gcctl_links:
+cdef extern from "concurrent/shared/gc_lists.h":
+    ctypedef struct gcctl_gc_links:
         pass
 
-    const gcctl_links *gcctl_lists_find() except? NULL
+    const gcctl_gc_links *gcctl_gc_lists_find() except? NULL
 
 
-cdef extern from "finder.h":
+cdef extern from "concurrent/child/finder.h":
     ctypedef struct gcctl_finder_task:
-        const gcctl_links *lists
+        const gcctl_gc_links *lists
         PyObject *unfreeze
         int64_t table_bytes
         int cpu_seconds
 
     int gcctl_finder_start(const gcctl_finder_task *task, gcctl_answer *answer)
-    gcctl_answer *gcctl_answer_new(int64_t capacity)
-    void gcctl_answer_free(gcctl_answer *answer, int64_t capacity)
-    bint gcctl_answer_is_sound(const gcctl_answer *answer, int64_t capacity)
 
 
-cdef extern from "hook.h":
-    int gcctl_hook_attach()
-    bint gcctl_hook_is_outermost()
-    void gcctl_hook_detach()
+cdef extern from "concurrent/parent/child.h" nogil:
+    ctypedef struct gcctl_child_end:
+        int64_t cpu_ns
+        int status
+
+    bint gcctl_child_reap(int child, gcctl_child_end *end)
+    void gcctl_child_kill(int child)
 
 
-cdef extern from "sweep.h":
+cdef extern from "concurrent/parent/freed_blocks.h" nogil:
+    int gcctl_freed_blocks_open()
+    void gcctl_freed_blocks_close()
+    void gcctl_freed_blocks_give_up()
+    bint gcctl_freed_blocks_is_incomplete()
+
+
+cdef extern from "concurrent/parent/allocator_hook.h":
+    int gcctl_allocator_hook_attach()
+    bint gcctl_allocator_hook_is_outermost()
+    void gcctl_allocator_hook_detach()
+
+
+cdef extern from "concurrent/parent/sweep.h":
     ctypedef struct gcctl_sweep:
         const uint64_t *next
         const uint64_t *end

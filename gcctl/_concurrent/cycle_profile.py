@@ -1,4 +1,4 @@
-"""The cycle profile: of which types cyclic garbage is made, through which attributes it runs."""
+"""The cycle profile: the types of cyclic garbage, and the attributes through which cycles run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from gcctl._base.public import public
 
 MOST_NAMES = 500
-"""Types that are told apart; what comes after so many counts as `OTHER`."""
+"""So many types are told apart. Further types count as `OTHER`."""
 
 OTHER = "other types"
 
@@ -16,10 +16,10 @@ OWN_DICT = ".__dict__"
 """The attribute by which an instance refers to its dictionary."""
 
 SAMPLES = 8
-"""Of so many of the last collections references are kept: some 4,000 each."""
+"""References are kept of so many of the last collections: some 4,000 of each."""
 
 SHOWN = 10
-"""Rows of each table, as text."""
+"""Rows of each table in the text."""
 
 
 @public
@@ -30,20 +30,20 @@ class CycleType(NamedTuple):
     """With its module, except for builtins."""
     objects: int
     share: float
-    """Of all unreachable objects."""
+    """The part of all unreachable objects."""
 
 
 @public
 class CyclePath(NamedTuple):
-    """A step of a cycle, from an object to one it refers to."""
+    """A step of a cycle: from an object to another object that it refers to."""
 
     type: str
     attribute: str
-    """".name", "['key']" of a dict, "[]" of a list or tuple, "" where it has no name."""
+    """".name"; "['key']" of a dict; "[]" of a list or tuple; "" if it has no name."""
     referent: str
     """The type that the step leads to."""
     times: int
-    """How often it was seen, in a sample."""
+    """How often the step was seen in a sample."""
 
     def __str__(self) -> str:
         return f"{self.type}{self.attribute} → {self.referent}"
@@ -54,7 +54,7 @@ class CycleProfile(NamedTuple):
     """Who creates cyclic garbage. As text, a table for people."""
 
     collections: int = 0
-    """Concurrent collections it is made from."""
+    """The number of concurrent collections that the profile adds up."""
     objects: int = 0
     """Unreachable objects they have found."""
     types: tuple[CycleType, ...] = ()
@@ -77,12 +77,12 @@ class CycleProfile(NamedTuple):
 
 
 Step = tuple[int, str, int, int, int]
-"""A reference: from one object by an attribute to another one, and the types of both; objects and
-types are numbers."""
+"""A reference: an object, its attribute, the object that this refers to, and the types of both.
+Objects and types are numbers."""
 
 
 class Cycles:
-    """What concurrent collections have told, in memory that does not grow."""
+    """Adds up what concurrent collections found, in memory that does not grow."""
 
     def __init__(self) -> None:
         self._collections = 0
@@ -90,8 +90,8 @@ class Cycles:
         self._samples: deque[tuple[list[str], list[Step]]] = deque(maxlen=SAMPLES)
 
     def add(self, types: list[tuple[str, int]], others: int, steps: list[Step]) -> None:
-        """What one collection has told: types and their numbers of objects, the number of objects
-        of further types, and references in a sample of the objects."""
+        """Add one collection. `types`: types and their numbers of objects. `others`: the number of
+        objects of further types. `steps`: references in a sample of the objects."""
         self._collections += 1
         for name, objects in types:
             known = name in self._types or len(self._types) < MOST_NAMES
@@ -116,7 +116,7 @@ class Cycles:
 
 
 def cyclic(steps: list[Step]) -> list[Step]:
-    """Those that are part of a cycle. The dictionary of an instance counts as the instance."""
+    """The steps that are part of a cycle. The dictionary of an instance counts as the instance."""
     dictionaries = {end for _, attribute, end, *_ in steps if attribute == OWN_DICT}
     steps = [s for s in dict.fromkeys(steps) if s[0] not in dictionaries and s[1] != OWN_DICT]
     groups = _strongly_connected([(start, end) for start, _, end, *_ in steps])
@@ -124,7 +124,7 @@ def cyclic(steps: list[Step]) -> list[Step]:
 
 
 def type_name(cls: type) -> str:
-    """Module and qualified name, without asking the class itself."""
+    """Module and qualified name. No code of the class or its metaclass runs for that."""
     name, module = _static(cls, "__qualname__"), _static(cls, "__module__")
     if not isinstance(module, str) or module == "builtins":
         return str(name)
@@ -139,8 +139,8 @@ def _static(cls: type, name: str) -> Any:
 
 
 def _strongly_connected(edges: list[tuple[int, int]]) -> dict[int, int]:
-    """For each node one that stands for its strongly connected component; for one on no cycle,
-    itself."""
+    """For each node, one node of its strongly connected component. All nodes of a component have
+    the same one. A node that is on no cycle has itself."""
     forward: dict[int, list[int]] = {}
     backward: dict[int, list[int]] = {}
     for start, end in edges:
@@ -158,7 +158,7 @@ def _strongly_connected(edges: list[tuple[int, int]]) -> dict[int, int]:
 
 
 def _in_order_of_leaving(forward: dict[int, list[int]]) -> list[int]:
-    """The nodes in the order in which a search that goes into depth first is done with them."""
+    """The nodes in the order in which a depth-first search leaves them."""
     left: list[int] = []
     seen: set[int] = set()
     for root in forward:

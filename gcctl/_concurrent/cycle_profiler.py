@@ -1,7 +1,8 @@
 """A cycle profile of a whole program: concurrent collections see most of its cyclic garbage.
 
-Automatic GC would free most of it unseen, so it is held off meanwhile, and a thread collects
-concurrently instead. What is young when a slice is swept goes unseen still.
+Automatic GC would free most of the garbage before a concurrent collection sees it. So automatic GC
+is held off meanwhile, and a thread collects concurrently instead. Garbage that is young when a
+slice is swept is still not seen.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ MOST_SECONDS = 1.0
 """Longest time between two collections."""
 
 YOUNG_OBJECTS = 50_000
-"""So many new objects, less those freed, bring the next collection forward."""
+"""The next collection comes early when so many objects are new, not counting freed ones."""
 
 STOP_SECONDS = 5.0
-"""How long the end waits for a collection that runs."""
+"""How long `stop()` waits for a collection that runs."""
 
 
 class CycleProfiler:
-    """From `start` to `stop`, in a thread of its own."""
+    """Collects in a thread of its own, from `start` to `stop`."""
 
     def __init__(self, concurrent: Coordinator) -> None:
         self._concurrent = concurrent
@@ -36,7 +37,7 @@ class CycleProfiler:
         self._done = _thread.allocate_lock()
 
     def start(self) -> None:
-        """Where concurrent collections cannot be, nothing is done, and `why_not` says so."""
+        """Does nothing where concurrent collections are not possible. `why_not` says why."""
         if self.why_not:
             return
         automatic_gc.hold(self)
@@ -44,16 +45,17 @@ class CycleProfiler:
         self._done.acquire()
         try:
             _thread.start_new_thread(self._run, ())
-        except RuntimeError:  # no more threads: the end alone is profiled
+        except RuntimeError:  # no more threads: only the collection at the end is profiled
             self._done.release()
             automatic_gc.release(self)
 
     @property
     def why_not(self) -> str:
+        """Why this process has no concurrent collections; "": it has."""
         return self._concurrent.missing
 
     def stop(self) -> CycleProfile:
-        """Once. What is garbage by now is in the profile too."""
+        """Stop, and return the profile. What is garbage by now is in it too. To be called once."""
         if not self.why_not:
             self._stop.release()
             if self._done.acquire(timeout=STOP_SECONDS):
@@ -76,5 +78,5 @@ class CycleProfiler:
             self._done.release()
 
     def _collect(self) -> None:
-        # Stopping the world would free it unseen.
+        # A collection that stops the world would free the garbage unseen.
         self._concurrent.start(REQUESTED, anyway=True).finish()

@@ -1,4 +1,4 @@
-"""Whether a full collection had better be concurrent this time, or stop the world."""
+"""Whether the next full collection should be concurrent, or stop the world."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ if TYPE_CHECKING:
     from gcctl._memory.cgroup import MemoryGroups
 
 SMALLEST_OBJECT = 48
-"""Bytes of the smallest object that can be in a cycle, with its header."""
+"""Bytes of the smallest object that can be in a cycle, including its header."""
 
 TABLES_PER_OBJECT = 32
-"""Bytes: more than the child needs for its tables, of all kinds, per tracked object."""
+"""Bytes per tracked object. The child needs less for all of its tables together."""
 
 WRITTEN_SHARE = 0.1
-"""Of the resident set: what the process is expected to write to while the child runs, and so to
-have copied."""
+"""The process is expected to write to this share of the resident set while the child runs. The
+kernel copies those pages."""
 
 FASTEST_NS_PER_OBJECT = 60
-"""What a stop-the-world full collection takes at least, per tracked object."""
+"""A full collection that stops the world takes at least so much per tracked object."""
 
 SHORT_START_NS = 10_000_000
-"""A start that is expected to stop the process for less than this is not compared with anything."""
+"""If the start is expected to stop the process for less than this, it is always short enough."""
 
 GROWN = 1.5
-"""A resident set so many times as large as before may have any number of objects in it."""
+"""If the resident set has grown to so many times its size, the number of objects is not known any
+more."""
 
 STARTS_KEPT = 4
-"""Of so many starts the fastest tells what the next one is expected to take."""
+"""The next start is expected to take as long as the fastest of so many last ones, per byte."""
 
 FAILURES = 2
-"""So many void collections in a row are followed by ones that stop the world, for `BACK_OFF_NS`."""
+"""After so many void collections in a row, full collections stop the world for `BACK_OFF_NS`."""
 
 BACK_OFF_NS = 600 * 10**9
 
 
 class Feasibility:
-    """What the next collection is expected to take, from the last ones."""
+    """Expects of the next collection what was measured in the last ones."""
 
     def __init__(self) -> None:
         self._groups: MemoryGroups | None = None
         self._tracked = 0
         self._tracked_rss = 0  # the resident set when that was counted
-        self._started_rss = 0  # and when the last child was made
+        self._started_rss = 0  # the resident set when the last child was made
         self._start_ns_per_byte: deque[float] = deque(maxlen=STARTS_KEPT)
         self._stop_ns = 0
-        # Of those in a row that were void.
-        self._failures = 0
+        self._failures = 0  # void collections in a row
         self._not_before_ns = -(2**63)
         self._why_not = ""
 
-    def room(self, rss: int) -> tuple[int, int]:
-        """For a process of that size: candidates that there is to be room for, and bytes that the
-        child may take for its tables."""
+    def capacity(self, rss: int) -> tuple[int, int]:
+        """For a process with that resident set in bytes: the number of candidates that the answer
+        has room for, and the bytes that the child may take for its tables."""
         self._forget_if_grown(rss)
         tracked = self._tracked * 2 or rss // SMALLEST_OBJECT
         return max(rss // SMALLEST_OBJECT, 1), 2**24 + tracked * TABLES_PER_OBJECT
 
-    def doubt(self, rss: int, now_ns: int) -> str:
-        """Why the world had better be stopped; or ""."""
+    def why_not(self, rss: int, now_ns: int) -> str:
+        """Why the world should be stopped instead; "": a concurrent collection is feasible."""
         if now_ns < self._not_before_ns:
             return self._why_not
         self._forget_if_grown(rss)
@@ -76,29 +76,30 @@ class Feasibility:
         if self._groups is None:
             self._groups = MemoryGroups()
         self._groups.refresh()
-        expected = min(self.room(rss)[1], rss // 4) + int(rss * WRITTEN_SHARE) + 2**24
+        expected = min(self.capacity(rss)[1], rss // 4) + int(rss * WRITTEN_SHARE) + 2**24
         if available_bytes(self._groups) < expected:
             return "too little memory is free"
         return ""
 
     def _forget_if_grown(self, rss: int) -> None:
-        """What is known of a much smaller heap says nothing."""
+        """What was measured on a much smaller heap says nothing about this one."""
         if rss > self._tracked_rss * GROWN:
             self._tracked = self._stop_ns = 0
             self._tracked_rss = rss
 
-    def started(self, rss: int, start_ns: int) -> None:
-        """A child was made, which stopped the process that long."""
+    def note_start(self, rss: int, start_ns: int) -> None:
+        """A child was made. That has stopped the process for so long."""
         self._started_rss = rss
         self._start_ns_per_byte.append(start_ns / max(rss, 1))
 
-    def stopped(self, pause_ns: int) -> None:
+    def note_stop(self, pause_ns: int) -> None:
         """The world was stopped instead."""
         self._stop_ns = pause_ns
-        if self._start_ns_per_byte:  # else starts would never be measured anew
+        if self._start_ns_per_byte:  # else no start would ever be measured again
             self._start_ns_per_byte.popleft()
 
-    def ended(self, collection: ConcurrentCollection, now_ns: int) -> None:
+    def note_end(self, collection: ConcurrentCollection, now_ns: int) -> None:
+        """A concurrent collection has ended."""
         if collection.measured.tracked_objects:
             self._tracked = collection.measured.tracked_objects
             self._tracked_rss = self._started_rss
@@ -106,6 +107,6 @@ class Feasibility:
             self._failures = 0
         elif collection.failed:
             self._failures += 1
-            if self._failures >= FAILURES:  # else memory could grow for ever
+            if self._failures >= FAILURES:  # else garbage could pile up for ever
                 self._not_before_ns = now_ns + BACK_OFF_NS
                 self._why_not = f"the last ones were {collection.outcome}"

@@ -1,10 +1,11 @@
 """Workers of one server run their full collections one after the other, not all at the same time.
 
-The token for that is a record lock on a file (`fcntl`). It belongs to the process, and to nobody
-else: forked children, and the child of a concurrent collection, inherit the descriptor but not the
-lock; and the kernel releases it when the process ends, however it ends. Nothing is written to the
-file. Nobody waits for the lock: who does not get it asks again later, and after `MOST_WAIT_NS` goes
-ahead without.
+The token is a record lock on a file (`fcntl`). The lock belongs to one process only: forked
+children, and the child of a concurrent collection, inherit the descriptor but not the lock. The
+kernel releases it when the process ends, however it ends. Nothing is written to the file.
+
+Nobody waits for the lock. A process that does not get it asks again later, and after `MOST_WAIT_NS`
+it goes ahead without the lock.
 """
 
 from __future__ import annotations
@@ -29,39 +30,40 @@ HAS_LOCKS = fcntl is not None
 AUTO = "auto"
 
 MOST_WAIT_NS = 30 * 10**9
-"""How long a full collection that is due waits for those of other processes."""
+"""How long a full collection that is due waits for those of other processes, at most."""
 
 TAKEN = (errno.EACCES, errno.EAGAIN)
-"""What systems say of a lock that another process has."""
+"""The errors that systems give when another process has the lock."""
 
 
 class Token:
-    """What one process at a time can have: the lock on one file."""
+    """The lock on one file. One process at a time can have it."""
 
     def __init__(self, descriptor: int, reopen: Callable[[], int] | None = None) -> None:
-        """Of an open file; `reopen` opens it where that was closed, or is another file by now."""
+        """`descriptor`: of an open file. `reopen` opens the file again, because the descriptor may
+        have been closed, or may be of another file by now."""
         self._reopen = reopen
         self._use(descriptor)
 
     @classmethod
     def at(cls, path: str, *, others: bool) -> Token:
-        """Of the file of that path, which is made if need be; `others`: it may be somebody else's.
-        Raises OSError."""
+        """The token of the file at `path`. The file is made if it does not exist. `others`: it may
+        belong to another user. Raises OSError."""
         reopen = partial(_open, path, others=others)
         return cls(reopen(), reopen)
 
     @classmethod
     def without_name(cls) -> Token:
-        """For this process and those that it will fork."""
+        """The token of this process and of those that it will fork."""
         if hasattr(os, "memfd_create"):
             return cls(os.memfd_create("gcctl"))
-        import tempfile  # only where it is needed: it takes its time
+        import tempfile  # only here: the import takes time
 
         with tempfile.TemporaryFile() as file:
             return cls(os.dup(file.fileno()))
 
     def take(self) -> bool:
-        """False where another process has it. Raises OSError where the file cannot be used."""
+        """False if another process has it. Raises OSError if the file cannot be used."""
         self._follow()
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,12 +74,13 @@ class Token:
         return True
 
     def give_back(self) -> None:
+        """Let other processes have it."""
         with suppress(OSError):
             if self._is_open():
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Give it back for good."""
+        """Give it back for good, and close the file."""
         with suppress(OSError):
             if self._is_open():
                 os.close(self._descriptor)
@@ -87,15 +90,17 @@ class Token:
         self._identity = _identity(os.fstat(descriptor))
 
     def _is_open(self) -> bool:
-        """Is the descriptor still ours? Somebody who closes all there are does not ask."""
+        """Whether the descriptor is still ours. A program may close all descriptors there are."""
         return _identity(os.fstat(self._descriptor)) == self._identity
 
     def _follow(self) -> None:
+        """Use the file that the path names now."""
         if self._reopen is None:
             if not self._is_open():
                 raise OSError(errno.EBADF, "its descriptor was closed")
             return
-        # A cleaner of temporary files may have removed it: workers that start later make a new one.
+        # A cleaner of temporary files may have removed the file. Workers that start later then make
+        # a new one.
         descriptor = self._reopen()
         self.close()
         self._use(descriptor)
@@ -109,11 +114,11 @@ def _open(path: str, *, others: bool) -> int:
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = -1
     while descriptor < 0:
-        # In a directory for everybody, systems may refuse O_CREAT for the file of somebody else.
+        # In a directory such as /tmp, systems may refuse O_CREAT for a file of another user.
         try:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
-            with suppress(FileExistsError):  # another one was faster
+            with suppress(FileExistsError):  # another process was faster
                 descriptor = _create(path, flags, others=others)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or (not others and status.st_uid != os.geteuid()):
@@ -123,11 +128,11 @@ def _open(path: str, *, others: bool) -> int:
 
 
 def _create(path: str, flags: int, *, others: bool) -> int:
-    # Exclusively: the mode of a file that somebody else has put there is not ours to change.
+    # Exclusively: if another user has put a file there, its mode is not ours to change.
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         if others:
-            os.fchmod(descriptor, 0o666)  # whatever the umask; nothing is in it, or ever read
+            os.fchmod(descriptor, 0o666)  # whatever the umask: nothing is ever in the file
     except BaseException:
         os.close(descriptor)
         raise
@@ -135,7 +140,7 @@ def _create(path: str, flags: int, *, others: bool) -> int:
 
 
 def path_of_user() -> str:
-    """Where the processes of one user on one machine meet, if they have no master in common."""
+    """The lock file of all processes of one user on this machine, if they share no master."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime) and os.path.isdir(runtime):
         return os.path.join(runtime, "gcctl.lock")
@@ -145,9 +150,10 @@ def path_of_user() -> str:
 
 
 class Turn:
-    """Whether it is this process's turn for a full collection; always, where nothing staggers.
+    """Whether it is this process's turn for a full collection. Without `stagger` it always is.
 
-    Without a lock of Python's: at the worst, two threads lead to a collection without the token.
+    There is no lock between threads. At the worst, two threads lead to a collection without the
+    token.
     """
 
     def __init__(self) -> None:
@@ -156,21 +162,21 @@ class Turn:
         self._held = False
         self._broken = False
         self.went_ahead = 0
-        """Full collections since `install()` that waited in vain."""
+        """Full collections since `install()` that waited in vain and went ahead."""
 
     @property
     def shared(self) -> bool:
-        """Whether "auto" means the master's."""
+        """Whether "auto" means the token of the pre-fork master."""
         return self._inherited is not None
 
     def share_with_children(self) -> None:
-        """In a pre-fork master: makes what "auto" is in the processes that it forks. Raises
-        OSError."""
+        """In a pre-fork master: make the token that "auto" means in the processes that it forks.
+        Raises OSError."""
         if self._inherited is None and fcntl is not None:
             self._inherited = Token.without_name()
 
     def installed(self, stagger: str | None) -> None:
-        """Raises GcctlError where that cannot be."""
+        """gcctl is installed with this `stagger`. Raises GcctlError where that is not possible."""
         self.went_ahead = 0
         self._broken = False
         if stagger is None:
@@ -198,7 +204,8 @@ class Turn:
             token.close()
 
     def comes(self, waited_ns: int) -> bool:
-        """Is it now, for a collection that has been due for so long? Then it lasts until `over`."""
+        """Whether it is this process's turn, for a collection that has been due for so long. If so,
+        the turn lasts until `over`."""
         token = self._token
         if token is None:
             return True
@@ -218,7 +225,7 @@ class Turn:
         return True
 
     def over(self) -> None:
-        """The collection has ended. Does nothing for one that has not had the token."""
+        """The collection has ended. Does nothing if it did not have the token."""
         token = self._token
         if self._held and token is not None:
             self._held = False
@@ -230,23 +237,25 @@ class Turn:
 
 
 class InTurn:
-    """Full collections of a fixed schedule, each begun when it is this process's turn."""
+    """Full collections of a fixed schedule. Each is begun when it is this process's turn."""
 
     def __init__(self, begin: Callable[[], bool], boundaries: Callable[[], int]) -> None:
-        """`begin()` returns False where it could not be begun; `boundaries()` is how many there
-        were."""
+        """`begin()` returns False where it could not begin one. `boundaries()` is the number of
+        boundaries up to now."""
         self._begin = begin
         self._boundaries = boundaries
         self._begun_at = -1
-        self._due_ns = 0  # since when one is; 0: none is
+        self._due_ns = 0  # since when one is due; 0: none is
 
     def due(self, now_ns: int) -> None:
-        if self._begun_at != self._boundaries():  # else one that had been waiting, at the same
+        """One is due at this boundary."""
+        # If one that had been waiting was begun at this very boundary, it counts as this one.
+        if self._begun_at != self._boundaries():
             self._due_ns = self._due_ns or now_ns
-            self.look(now_ns)
+            self.begin_waiting(now_ns)
 
-    def look(self, now_ns: int) -> None:
-        """Begin one that has been waiting."""
+    def begin_waiting(self, now_ns: int) -> None:
+        """If one waits and its turn has come, begin it."""
         if self._due_ns and turn.comes(now_ns - self._due_ns):
             due_ns, self._due_ns = self._due_ns, 0
             self._begun_at = self._boundaries()

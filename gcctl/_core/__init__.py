@@ -1,4 +1,4 @@
-"""The request boundary: counted, decided, timed. A compiled core, and its twin in Python.
+"""The request boundary: what is due at it, and collections run, timed and recorded. Both twins.
 
 May import _base.
 """

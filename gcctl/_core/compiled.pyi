@@ -4,6 +4,8 @@ from typing import Any, Literal, final
 from gcctl._core.protocol import Notify, Orders
 from gcctl._core.records import Event, Snapshot, Tally
 
+INTERFACE: int
+
 @final
 class Core:
     implementation: Literal["c", "python"]

@@ -3,12 +3,12 @@
 from libc.stdint cimport int64_t
 
 
-cdef extern from "clock.h" nogil:
+cdef extern from "core/clock.h" nogil:
     int64_t gcctl_clock_now()
     int64_t gcctl_clock_coarse()
 
 
-cdef extern from "histogram.h" nogil:
+cdef extern from "core/histogram.h" nogil:
     enum:
         GCCTL_HISTOGRAM_BUCKETS
 
@@ -16,9 +16,13 @@ cdef extern from "histogram.h" nogil:
         int64_t *count
 
 
-cdef extern from "schedule.h" nogil:
+cdef extern from "core/generations.h" nogil:
     enum:
         GCCTL_GENERATIONS
+
+
+cdef extern from "core/schedule.h" nogil:
+    enum:
         GCCTL_SLOT_REPORT
         GCCTL_SLOT_RECYCLE
         GCCTL_SLOTS
@@ -31,14 +35,13 @@ cdef extern from "schedule.h" nogil:
     int gcctl_schedule_take(gcctl_schedule *schedule, int64_t request)
 
 
-cdef extern from "recorder.h" nogil:
+cdef extern from "core/event.h" nogil:
     enum:
         GCCTL_REASON_SCHEDULED
         GCCTL_REASON_EMERGENCY
         GCCTL_REASON_CONCURRENT
         GCCTL_REASON_EXTERNAL
         GCCTL_REASONS
-        GCCTL_RING_SIZE
 
     ctypedef struct gcctl_event:
         int64_t time_ns
@@ -48,12 +51,19 @@ cdef extern from "recorder.h" nogil:
         int generation
         int reason
 
+
+cdef extern from "core/totals.h" nogil:
     ctypedef struct gcctl_totals:
         int64_t collections
         int64_t collected
         int64_t pause_total_ns
         int64_t pause_max_ns
         gcctl_histogram pauses
+
+
+cdef extern from "core/recorder.h" nogil:
+    enum:
+        GCCTL_RING_SIZE
 
     ctypedef struct gcctl_tally:
         int64_t collections
@@ -71,14 +81,15 @@ cdef extern from "recorder.h" nogil:
     void gcctl_recorder_add(gcctl_recorder *recorder, const gcctl_event *event)
 
 
-cdef extern from "window.h" nogil:
-    ctypedef struct gcctl_slot:
+cdef extern from "core/last_minute.h" nogil:
+    ctypedef struct gcctl_slot "gcctl_last_minute_slot":
         int64_t *collections
         gcctl_totals all
 
-    ctypedef struct gcctl_window:
+    ctypedef struct gcctl_window "gcctl_last_minute":
         gcctl_slot *slot
 
-    void gcctl_window_clear(gcctl_window *window)
-    void gcctl_window_add(gcctl_window *window, const gcctl_event *event)
-    void gcctl_window_sum(const gcctl_window *window, int64_t now_ns, gcctl_slot *sum)
+    void gcctl_window_clear "gcctl_last_minute_clear"(gcctl_window *window)
+    void gcctl_window_add "gcctl_last_minute_add"(gcctl_window *window, const gcctl_event *event)
+    void gcctl_window_sum "gcctl_last_minute_sum"(const gcctl_window *window, int64_t now_ns,
+                                                  gcctl_slot *sum)

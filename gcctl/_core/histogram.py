@@ -1,8 +1,8 @@
 """The buckets of the pause histogram (as in csrc/histogram.h), and percentiles from it.
 
-Values below 16 ns have a bucket each; every power of two above is cut into 16 equal buckets, so
-that a bucket is at most 1/16 of its lower bound wide. 2**37 ns (137 s) and more share the last
-bucket.
+Each value below 16 ns has a bucket of its own. Every power of two above is cut into 16 equal
+buckets, so a bucket is at most 1/16 of its lower bound wide. Values of 2**37 ns (137 s) and more
+share the last bucket.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def bucket_of(ns: int) -> int:
 def bounds(bucket: int) -> tuple[int, int]:
     """The least and the greatest value in nanoseconds that a bucket counts.
 
-    Values beyond the range, which the last bucket takes too, are not looked at.
+    The last bucket also counts all greater values; its upper bound here leaves them out.
     """
     shift = max((bucket >> SUBBITS) - 1, 0)
     low = (bucket - (shift << SUBBITS)) << shift
@@ -38,7 +38,8 @@ def percentile(counts: Iterable[tuple[int, int]], q: float, *, longest: int) -> 
     """The value at or below which `q` % of the counted values lie (nearest rank), in nanoseconds.
 
     `counts` are (bucket, count) in ascending order of buckets; `longest` is the longest of the
-    values, known exactly. 0 when there are none. At most 1/32 off between 1 µs and 137 s.
+    values, which is known exactly. Returns 0 if there are no values. The answer is at most 1/32 off
+    between 1 µs and 137 s. Raises ValueError if `q` is not from 0 to 100.
     """
     if not 0 <= q <= 100:  # NaN too
         raise ValueError(f"a percentile is a number from 0 to 100, not {q!r}")

@@ -1,4 +1,4 @@
-"""What both twins of the core promise, and what they are told to do.
+"""What both twins of the core promise, and the orders they take.
 
 Times and durations are nanoseconds of the monotonic clock, as `int`.
 """
@@ -24,68 +24,90 @@ class Orders(NamedTuple):
     recycle_after: int = NEVER
     """Requests after which to advise that the worker be recycled."""
     young_after: int = NEVER
-    """Net allocations of tracked objects since the last collection, as `gc.get_count()` has them,
-    from which on generation 0 is due at a boundary; but at one with a look, which sees to that."""
+    """Net allocations of tracked objects since the last collection, as counted by `gc.get_count()`.
+    From this number on, generation 0 is due at a boundary. A boundary with a check leaves this to
+    the receiver of "check"."""
     check_interval_ns: int = -1
-    """Shortest time between two boundaries at which memory and settings are looked at; -1: none."""
+    """Shortest time between two checks, which come at boundaries; -1: no checks."""
     emergency_interval_ns: int = -1
-    """Shortest time between two collections for failing requests; -1: none."""
+    """Shortest time between two emergency collections, which failing requests ask for; -1: none."""
     emergency_generation: int = 2
-    """What is collected for one."""
+    """The generation that an emergency collection collects."""
     max_pause_ns: int = (1 << 63) - 1
-    """What pause is to be told of: any longer one."""
+    """A pause longer than this is told of."""
     concurrent: bool = False
-    """Whether to tell of full collections that are due, in place of running them."""
+    """Whether a full collection that is due is told of ("full"), and not run by the core."""
     external: bool = True
-    """Whether to record the collections that others cause."""
+    """Whether to record collections that gcctl did not cause."""
     tell_external: bool = False
-    """Whether to tell of them, each when it has ended."""
+    """Whether to tell of those collections too."""
 
 
 Kind = Literal[
     "long_pause", "report", "recycle", "check", "full", "sweep_step", "external", "external_full"
 ]
-Notify = Callable[[Kind, Event | None], object]
-"""What a core calls at a boundary, outside any collection: when one has paused the process for
-longer than allowed (with the event), when a status report or advice to recycle is due, when it is
-time to look at memory and settings, when a concurrent full collection is due, and at every boundary
-while somebody attends to one. In a gc callback, and so in the middle of anything: when a collection
-of somebody else has ended (with the event), and when a full one begins. What it raises is a fault.
+"""What a core tells of.
+
+At a boundary, outside any collection:
+
+- "long_pause": a collection has paused the process for longer than `max_pause_ns`; with its event.
+- "report": a status report is due.
+- "recycle": advice to recycle this worker is due.
+- "check": memory, settings and policy are to be checked.
+- "full": a full collection is due, and is to run concurrently.
+- "sweep_step": every boundary while `want_sweep_steps` is on.
+
+In a gc callback, and so in the middle of anything:
+
+- "external_full": a full collection begins that gcctl did not cause.
+- "external": a collection has ended that gcctl did not cause; with its event.
 """
+
+Notify = Callable[[Kind, Event | None], object]
+"""What a core calls to tell. An exception that it raises is logged and counted as a fault."""
 
 
 class Entry(Protocol):
-    """A request that began in one place and ends in another. Dropped, it has ended too."""
+    """A request that began in one place and ends in another.
+
+    An entry that nobody refers to any more has ended too.
+    """
 
     @property
     def gc_pause_ns(self) -> int:
-        """Nanoseconds for which collections have stopped the process inside this request, up to now
-        or up to its boundary. Others' collections are in it under `monitoring` and `auto` only; 0
-        where gcctl is not installed."""
+        """Nanoseconds for which collections have stopped the process inside this request so far.
+
+        After the boundary it stays as it was then. Collections that gcctl did not cause are in it
+        under `monitoring` and `auto` only. It is 0 where gcctl is not installed.
+        """
 
     @property
     def left(self) -> bool:
-        """Whether its boundary was passed, or will be in the process that has forked this one."""
+        """Whether its boundary was passed. Also True in a forked child for a request of the parent,
+        whose boundary is the parent's."""
 
     def fail(self, exc: BaseException) -> None:
-        """Note that it has failed with `exc`, for whoever leaves it may not see that: a framework
-        has made a response of it. Only the type is kept, not what hangs on the traceback. What is
-        no Exception has ended it from outside: it was cancelled, or its process is about to end."""
+        """Note that the request has failed with `exc`.
+
+        The caller of `leave` may not see the exception, because a framework has made a response of
+        it. Only its type is kept: the traceback would keep objects alive. A BaseException that is
+        no Exception does not count as a failure: the request was cancelled, or its process is about
+        to end.
+        """
 
     def leave(self, exc: BaseException | None = None) -> None:
-        """The boundary: the request is over, and failed if `exc` says so or did before. A second
-        call does nothing."""
+        """The boundary: the request is over. It has failed if `exc` is an Exception, or if `fail`
+        was called with an Exception. A second call does nothing."""
 
 
 class Core(Protocol):
     """The part of gcctl that sits on the request boundary.
 
-    One per process does the work (`gcctl._process.twins`). `collect`, `clock`, `count`, `callbacks`
-    are there to drive one by hand: a function in place of `gc.collect`, one in place of the
-    monotonic clock, one in place of `gc.get_count` that returns the first of its three, a list in
-    place of `gc.callbacks`.
+    One core per process does the work (`gcctl._process.twins`). Tests and simulations drive others
+    by hand. For them, `collect` stands in for `gc.collect`, `clock` for the monotonic clock,
+    `count` for the first number of `gc.get_count()`, and the list `callbacks` for `gc.callbacks`.
 
-    Exact under threads because each step of the counting runs while the GIL is held.
+    Its counts are exact under threads: each step of the counting runs while the GIL is held.
     """
 
     implementation: Literal["c", "python"]
@@ -108,12 +130,12 @@ class Core(Protocol):
     def exit(self, exc_type: Any, exc: Any, traceback: Any, behind_context: Any = ..., /) -> None:
         """A request ends: one boundary. Does nothing when no request is in flight.
 
-        Both may be called with the context manager in front of their arguments, which `ExitStack`
-        does because methods are what it expects to find on a type.
+        `enter` and `exit` may be called with the context manager in front of their arguments. That
+        is what `ExitStack` does, because it expects to find methods on a type.
         """
 
     def begin(self) -> Entry:
-        """A request begins, whose end is not in the same place."""
+        """A request begins that will end in another place. Returns its entry."""
 
     def due(self) -> bool:
         """Whether a boundary here and now would do more than count."""
@@ -122,54 +144,65 @@ class Core(Protocol):
         """A boundary without a context: one unit of work is done."""
 
     def start(self, orders: Orders, notify: Notify) -> None:
-        """Act at boundaries from now on, with clean counters."""
+        """Follow these orders at boundaries from now on. All counters begin at 0."""
 
     def stop(self) -> bool:
-        """Act no more. False when somebody had removed our gc callback meanwhile."""
+        """Do nothing at boundaries any more. Returns False if our gc callback had been removed by
+        somebody else meanwhile."""
 
     def collect(self, generation: int, reason: int, action: Callable[[], int] | None = None) -> int:
-        """Collect now and record it, for the reason of that index.
+        """Collect now, and record it. `reason` is an index into `REASONS`.
 
-        Returns the number of unreachable objects found, -1 when a collection already running made
-        it impossible. An `action` is run in place of the collection, and must return the same.
+        Returns the number of unreachable objects found; -1 if it could not collect, because another
+        collection was running. With an `action`, that is run in place of the collection, and must
+        return the same. Raises ValueError for a generation or reason that does not exist.
         """
 
     def freeze(self) -> int:
-        """Collect generation 0, and call `gc.freeze()` before anything else can come in between (in
-        the Python twin other threads can): what was garbage would stay. Returns as `collect`."""
+        """Collect generation 0, and call `gc.freeze()` at once. Returns as `collect`.
+
+        Nothing may come in between, because garbage that is made there would be frozen and stay. In
+        the Python twin, other threads can come in between.
+        """
 
     def want_sweep_steps(self, on: bool) -> None:
-        """Tell ("sweep_step") at every boundary, or not any more."""
+        """Tell of "sweep_step" at every boundary, or not any more."""
 
     def check_after(self, intervals: int) -> None:
-        """The next look comes after so many of `check_interval_ns`; 0: at the next boundary."""
+        """The next check comes after so many times `check_interval_ns`; 0: at the next boundary."""
 
-    def snapshot(self) -> Snapshot: ...
+    def snapshot(self) -> Snapshot:
+        """All counters at this moment."""
 
     def tallies(self) -> tuple[Tally, ...]:
-        """For each generation; a fraction of what a snapshot takes."""
+        """The most important counters of each generation, in a fraction of a snapshot's time."""
 
     def paused_ns(self) -> int:
-        """Pauses since the start, whoever caused them. As cheap as a call: requests read it."""
+        """The sum of all recorded pauses since the start. It is cheap, because requests read it."""
 
     def allocated(self) -> int:
-        """Net allocations of tracked objects, as `gc.get_count()` had them before each collection,
-        summed up since the start; 0 without `young_after`."""
+        """Net allocations of tracked objects since the start, up to the last collection.
+
+        It is the sum of what `gc.get_count()` said before each collection; 0 without `young_after`.
+        """
 
     def boundaries(self) -> int:
-        """Passed since the start."""
+        """Boundaries passed since the start."""
 
     def in_flight(self) -> int:
         """Requests entered and not left."""
 
     def events(self) -> tuple[Event, ...]:
-        """The last collections, oldest first; at most `RING_SIZE`."""
+        """The last collections, oldest first, at most `RING_SIZE` of them."""
 
     def now(self) -> int:
-        """The monotonic clock."""
+        """The monotonic clock, in nanoseconds."""
 
     def tell_long_pause(self) -> None:
-        """Tell now of a long pause that was not a boundary's, and not only at the next boundary."""
+        """Tell now of the longest pause that came between boundaries, if it was too long.
+
+        Otherwise the next boundary tells of it.
+        """
 
     def attached(self) -> bool:
         """Whether our gc callback is where it belongs."""
@@ -180,14 +213,18 @@ class Core(Protocol):
     def busy_elsewhere(self) -> bool:
         """True while another thread is in the middle of a collection.
 
-        Finds out by running one of generation 0, unrecorded.
+        It finds out by collecting generation 0, which is not recorded.
         """
 
     def hold(self) -> None:
-        """A fork is coming: until `release`, boundaries owe their collections. Holds add up."""
+        """Postpone the collections of boundaries until `release`: for a fork, or `gcctl.hold()`.
+
+        Each call needs a `release` of its own.
+        """
 
     def release(self) -> None:
-        """The fork is over, in the parent."""
+        """The fork is over (in the parent), or the section of `gcctl.hold()`."""
 
     def after_fork(self) -> None:
-        """In the child: clean counters, no requests in flight, everything due counted anew."""
+        """In the child: all counters are 0, no request is in flight, nothing is held, and the
+        schedule begins anew."""

@@ -1,4 +1,4 @@
-"""The pure-Python twin of `gcctl._core.compiled.Entry`."""
+"""The pure-Python twin of compiled_entry.pxi: a request that ends in another place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Core(Protocol):
-    """What an entry needs of the one that has begun it."""
+    """What an entry needs of the core that has begun it."""
 
     forks: int
 
@@ -23,12 +23,12 @@ class Entry:
     _core: Core
     _failure: type[Exception] | None
     _forks: int  # of the process in which it is in flight
-    # While it is in flight the pauses of the process up to its start; then those inside it.
+    # While it is in flight: all pauses of the process before it began. After that: those inside it.
     _pauses_ns: int
     _over: bool
 
     def __new__(cls, core: Core | None = None, pauses_ns: int = 0) -> Entry:
-        """One that begins now; without a core one that is over."""
+        """An entry that begins now; without a core, an entry that is over."""
         self = super().__new__(cls)
         self._over = True
         self._pauses_ns = pauses_ns
@@ -42,7 +42,7 @@ class Entry:
         return self
 
     def __reduce__(self) -> tuple[type[Entry], tuple[None, int]]:
-        """A copy is one that is over."""
+        """A copy is an entry that is over."""
         return Entry, (None, self.gc_pause_ns)
 
     @property

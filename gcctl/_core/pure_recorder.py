@@ -1,104 +1,96 @@
-"""What the pure-Python twin has in place of csrc/schedule.c, recorder.c and window.c.
+"""The pure-Python twin of compiled_recorder.pxi: what is kept of the collections, who is told.
 
-In the twin threads may switch between any two calls: see `gcctl._core.pure`.
+Why things are done in this order is said there.
 """
 
 from __future__ import annotations
 
-from gcctl._core import histogram
-from gcctl._core.records import GENERATIONS, Event, GenerationTotals, Window
+import time
+from collections import deque
+from typing import Any
 
-NEVER_DUE = (1 << 63) - 1
+from gcctl._base.faults import log_fault
+from gcctl._core.protocol import Kind, Notify
+from gcctl._core.pure_counters import NEVER_DUE, LastMinuteSlots, Totals
+from gcctl._core.records import GENERATIONS, REASONS, RING_SIZE, Event, Tally
 
-
-class Schedule:
-    """When is what due, counted in requests: one slot per generation, one for the report, one for
-    advice to recycle.
-
-    Without state, unlike the one in C, for two threads may ask at once. Each number of a request is
-    asked about by one thread only, so nothing is due twice.
-    """
-
-    def __init__(self, every: tuple[int, ...]) -> None:
-        self.every = every
-
-    def due(self, request: int) -> list[bool]:
-        return [turn > 0 and request % turn == 0 for turn in self.every]
-
-    def nearest(self, request: int) -> int:
-        """The first request after this one at which something is due."""
-        nearest = NEVER_DUE
-        for turn in self.every:
-            if turn and request - request % turn + turn < nearest:
-                nearest = request - request % turn + turn
-        return nearest
+CONCURRENT = REASONS.index("concurrent")
 
 
-class Totals:
-    """All collections of one generation."""
+class Recorder:
+    """A part of `gcctl._core.pure.Core`."""
 
-    def __init__(self) -> None:
-        self.collections = 0
-        self.collected = 0
-        self.pause_total_ns = 0
-        self.pause_max_ns = 0
-        self.pauses = [0] * histogram.BUCKETS
+    _allocated: int  # net, up to the last collection
+    _faults: int
+    _long_pause: Event | None  # the longest away from boundaries, not told of yet
+    _events: deque[Event]
 
-    def add(self, event: Event) -> None:
-        self.collections += 1
-        self.collected += event.collected
-        self.pause_total_ns += event.pause_ns
-        if event.pause_ns > self.pause_max_ns:  # max() would be a call
-            self.pause_max_ns = event.pause_ns
-        bucket = histogram.bucket_of(event.pause_ns)
-        self.pauses[bucket] += 1
+    def __init__(self, clock: Any) -> None:
+        self._now = clock or time.perf_counter_ns
+        self._active = False
+        self._due_at_request = NEVER_DUE  # number of the request with something to do
+        self._notify: Notify | None = None
+        self._max_pause_ns = 0
+        self._clear_records()
 
-    def merge(self, more: Totals) -> None:
-        self.collections += more.collections
-        self.collected += more.collected
-        self.pause_total_ns += more.pause_total_ns
-        self.pause_max_ns = max(self.pause_max_ns, more.pause_max_ns)
-        self.pauses = [a + b for a, b in zip(self.pauses, more.pauses, strict=True)]
+    def tallies(self) -> tuple[Tally, ...]:
+        return tuple(self._tallies)
 
-    def as_tuple(self) -> GenerationTotals:
-        pauses = tuple((bucket, count) for bucket, count in enumerate(self.pauses) if count)
-        return GenerationTotals(
-            self.collections, self.collected, self.pause_total_ns, self.pause_max_ns, pauses
-        )
+    def paused_ns(self) -> int:
+        return sum([totals.pause_total_ns for totals in self._totals])
 
+    def allocated(self) -> int:
+        return self._allocated
 
-class Slot:
-    """The collections of a few seconds."""
+    def events(self) -> tuple[Event, ...]:
+        # tuple() makes objects while it iterates. So it may itself set off a collection, which
+        # would be recorded.
+        return tuple(self._events.copy())
 
-    def __init__(self, number: int) -> None:
-        self.number = number  # time in units of the slot's length
-        self.collections = [0] * GENERATIONS
-        self.all = Totals()
+    def now(self) -> int:
+        return int(self._now())
 
+    def tell_long_pause(self) -> None:
+        event, self._long_pause = self._long_pause, None
+        if event is not None:
+            self._tell("long_pause", event)
 
-class TheLastMinute:
-    """Slots that are replaced in turn, as in csrc/window.h."""
+    def _clear_records(self) -> None:
+        self._allocated = 0
+        self._faults = 0
+        self._long_pause = None
+        self._last_minute = LastMinuteSlots()
+        self._by_reason = [0] * len(REASONS)
+        self._totals = [Totals() for _ in range(GENERATIONS)]
+        self._tallies = [Tally()] * GENERATIONS
+        self._events = deque(maxlen=RING_SIZE)
 
-    SLOTS = 12
-    SLOT_NS = 5 * 10**9
+    def _record(self, event: Event, reason: int) -> None:
+        self._totals[event.generation].add(event)
+        ran, collected, pause_ns = self._tallies[event.generation]
+        if reason != CONCURRENT:
+            ran, pause_ns = ran + 1, pause_ns + event.pause_ns
+        self._tallies[event.generation] = Tally(ran, collected + event.collected, pause_ns)
+        self._last_minute.add(event)
+        self._by_reason[reason] += 1
+        self._events.append(event)
 
-    def __init__(self) -> None:
-        self.slots = [Slot(0) for _ in range(self.SLOTS)]
+    def _note_long_pause(self, event: Event) -> None:
+        """To be told of at the next boundary."""
+        known = self._long_pause.pause_ns if self._long_pause is not None else 0
+        if event.pause_ns > self._max_pause_ns and event.pause_ns > known:
+            self._long_pause = event
+            if self._active:
+                self._due_at_request = 0
 
-    def add(self, event: Event) -> None:
-        number = event.time_ns // self.SLOT_NS
-        slot = self.slots[number % self.SLOTS]
-        if slot.number != number:
-            slot = self.slots[number % self.SLOTS] = Slot(number)
-        slot.collections[event.generation] += 1
-        slot.all.add(event)
-
-    def sum(self, now_ns: int) -> Window:
-        now = now_ns // self.SLOT_NS
-        collections, totals = [0] * GENERATIONS, Totals()
-        for slot in self.slots:
-            if now - self.SLOTS < slot.number <= now:
-                collections = [a + b for a, b in zip(collections, slot.collections, strict=True)]
-                totals.merge(slot.all)
-        young, middle, old = collections
-        return Window((young, middle, old), totals.as_tuple())
+    def _tell(self, kind: Kind, event: Event | None) -> None:
+        """Notify. What goes wrong there must not reach the request."""
+        notify = self._notify
+        if notify is None:
+            return
+        try:
+            notify(kind, event)
+        except Exception:
+            self._faults += 1
+            if self._faults == 1:
+                log_fault()

@@ -1,4 +1,4 @@
-"""What a core answers with: immutable records of collections, and counts of them.
+"""The immutable records that a core returns: single collections, and counts of them.
 
 Times and durations are nanoseconds of the monotonic clock, as `int`.
 """
@@ -31,7 +31,7 @@ class ByReason(NamedTuple):
     requested: int = 0
     """By an explicit call of gcctl: the end of a batch, the final collection."""
     external: int = 0
-    """Automatic, or somebody else's `gc.collect()`."""
+    """Not by gcctl: automatic GC, or a `gc.collect()` of the program."""
 
 
 REASONS = ByReason._fields
@@ -61,27 +61,28 @@ class GenerationTotals(NamedTuple):
     pause_total_ns: int = 0
     pause_max_ns: int = 0
     pauses: tuple[tuple[int, int], ...] = ()
-    """The histogram: (bucket, count) of each bucket that is not empty, in ascending order; what a
-    bucket stands for is in `gcctl._core.histogram`."""
+    """The histogram: (bucket, count) of each bucket that is not empty, in ascending order. The
+    bounds of a bucket are in `gcctl._core.histogram`."""
 
 
 class Tally(NamedTuple):
-    """All collections of one generation since the start, whoever caused them."""
+    """The collections of one generation since the start, also those that gcctl did not cause."""
 
     collections: int = 0
-    """Starts and slices of concurrent ones, which go through no generation, do not count."""
+    """Without the starts and slices of concurrent collections, which go through no generation."""
     collected: int = 0
-    """In those too."""
+    """Unreachable objects found, also by concurrent collections."""
     pause_total_ns: int = 0
+    """Without the starts and slices of concurrent collections."""
 
 
-class Window(NamedTuple):
-    """The collections of the last minute: of 55 to 60 seconds, or since the start."""
+class LastMinute(NamedTuple):
+    """The collections of the last 55 to 60 seconds, or of all time since the start."""
 
     collections: tuple[int, int, int] = (0, 0, 0)
-    """Of each generation."""
+    """Collections of each generation."""
     totals: GenerationTotals = GenerationTotals()
-    """Of all generations together."""
+    """All generations together."""
 
 
 class Snapshot(NamedTuple):
@@ -94,10 +95,10 @@ class Snapshot(NamedTuple):
     in_flight: int
     """Requests entered and not left."""
     unmatched_exits: int
-    """Exits that had no request to leave; each was ignored."""
+    """Exits while no request was in flight; each was ignored."""
     faults: int
     """Errors inside gcctl that were kept away from a request."""
     by_reason: ByReason
     """Collections per reason."""
     generations: tuple[GenerationTotals, ...]
-    last_minute: Window
+    last_minute: LastMinute

@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class RequestContext:
     """A request: `with`, `async with`, or a decorator.
 
-    It has no state of its own, so one object serves every request: it may be kept, entered again
+    It has no state of its own, so one object serves every request. It may be kept, entered again
     while entered, and shared between threads and tasks.
     """
 
@@ -44,9 +44,9 @@ def make_context(
 ) -> RequestContext:
     """A context manager whose type holds the two *bound* functions.
 
-    `with` looks them up on the type and, were they methods, would make two bound method objects for
-    every request; a bound function is no descriptor and is called as it stands. An empty `with`
-    takes half as long for it (bench/candidates.py has both forms).
+    `with` looks the two up on the type. If they were methods, that would make two bound method
+    objects for every request. A bound function is no descriptor, so it is called as it stands, and
+    an empty `with` takes half as long (bench/candidates.py has both forms).
     """
     namespace = {"__slots__": (), "__enter__": enter, "__exit__": leave}
     context: RequestContext = type("RequestContext", (RequestContext,), namespace)()
@@ -54,7 +54,7 @@ def make_context(
 
 
 def decorate(context: RequestContext, func: F) -> F:
-    """`func` as a request: the call, the awaiting, or the whole iteration of a generator.
+    """`func` as a request: its call, its awaiting, or the whole iteration of a generator.
 
     Raises TypeError when `func` is not callable or is a class.
     """
@@ -71,10 +71,10 @@ def decorate(context: RequestContext, func: F) -> F:
 
 
 def wrapper_for(func: Any) -> Wrapper:
-    """What makes a request of a callable of this kind."""
+    """The wrapper that makes requests of the calls of this kind of callable."""
     while isinstance(func, functools.partial):
         func = func.func
-    # A staticmethod and a callable object are what is behind them.
+    # A staticmethod has its function in __func__, a callable object in __call__.
     for body in (func, getattr(func, "__func__", None), getattr(func, "__call__", None)):  # noqa: B004
         wrapper = _wrapper_of(body)
         if wrapper is not None:
@@ -113,7 +113,8 @@ def _async_generator(context: RequestContext, func: Callable[..., Any]) -> Calla
             try:
                 item = await anext(inner)
                 while True:
-                    # There is no `yield from` here: what is sent and thrown in goes on by hand.
+                    # An async generator has no `yield from`: values and exceptions that come in
+                    # are passed on by hand.
                     try:
                         sent = yield item
                     except GeneratorExit:

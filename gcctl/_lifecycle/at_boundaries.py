@@ -64,7 +64,7 @@ class AtBoundaries:
         with ExitStack() as last_first:
             last_first.callback(tell_observers, self._controller, ended=False, on_error=parts.fault)
             if parts.fulls is not None:
-                last_first.callback(parts.fulls.look, now)
+                last_first.callback(parts.fulls.begin_waiting, now)
             if parts.auto is not None:
                 last_first.callback(parts.auto.check, rss)
             if parts.pressure is not None:
@@ -83,7 +83,7 @@ class AtBoundaries:
     def collect_for_pressure(self, generation: int) -> int:
         """For memory pressure. Returns as `Core.collect()`."""
         if self._parts.auto is not None:
-            return self._parts.auto.heap.relieve(generation)
+            return self._parts.auto.heap.collect_for_pressure(generation)
         return self._parts.core.collect(generation, PRESSURE)
 
     def note_high_memory(self, time_ns: int, message: str) -> None:

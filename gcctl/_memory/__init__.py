@@ -1,4 +1,4 @@
-"""Memory: what is used, what the limit is, what is done over it, when a worker is replaced.
+"""Memory: how much is used, what limits it, what happens over the limit, when to replace a worker.
 
 May import _base and _core.
 """

@@ -1,8 +1,8 @@
 """The memory limits that apply to this process on Linux, and how much of them is used.
 
-Control groups form a tree in which every level may have a limit, and a process is held to those of
-its own group and of all groups above it. How many of them it can see depends on what is mounted.
-Where none limits, physical memory does.
+Control groups form a tree. Every level may have a limit, and a process is held to the limit of its
+own group and of all groups above it. Which of them it can see depends on what is mounted. If no
+group has a limit, physical memory is the limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from gcctl._base import log
 T = TypeVar("T")
 
 NO_LIMIT = 2**62
-"""In bytes: stands for "max". Version 1 writes 2**63 rounded down to pages, which is above it."""
+"""In bytes: stands for "max". For "no limit", version 1 writes 2**63 rounded down to whole pages,
+which is above this number."""
 
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
 
@@ -27,24 +28,25 @@ ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 class _ShortageError(Exception):
-    """Nothing can be read at this moment, which says nothing about what there is to be read."""
+    """The system is short of something at this moment. It says nothing about the file."""
 
 
 class Group(NamedTuple):
-    """Memory that is shared under one limit: a control group, or the machine."""
+    """A control group, or the machine: processes that share memory under one limit."""
 
     name: str
     """For messages: "cgroup /sys/fs/cgroup/shop", or "physical memory"."""
     limit_bytes: int
-    """Can be 0: a group may be denied all memory."""
+    """Can be 0: a group may be forbidden all memory."""
     usage_path: str
-    """The file with an upper bound of what is used: memory.current, memory.usage_in_bytes, or
+    """The file with an upper bound of the memory in use: memory.current, memory.usage_in_bytes, or
     meminfo."""
     meminfo: bool
-    """`usage_path` is a meminfo (used is MemTotal - MemAvailable), else it is one plain number."""
+    """Whether `usage_path` is a meminfo, in which MemTotal - MemAvailable is in use. Otherwise the
+    file is one plain number."""
 
     def used_bytes(self) -> int:
-        """What the whole group uses, without the file cache that the kernel takes back first.
+        """Bytes the whole group uses, without the file cache that the kernel takes back first.
 
         Raises OSError when it cannot be read, FileNotFoundError when the group is gone, and
         ValueError when a file is malformed.
@@ -58,22 +60,22 @@ class Group(NamedTuple):
         directory, file = os.path.split(self.usage_path)
         stat_path = os.path.join(directory, "memory.stat")
         cache_field = V2.cache_field if file == V2.usage_file else V1.cache_field
-        # The files are not of one moment: by now more may be cache than was used.
+        # The two files are not of the same moment: by now the cache may be more than was in use.
         return max(used - _field(stat_path, _read(stat_path), cache_field), 0)
 
 
 class MemoryGroups:
     """The groups whose limits apply to this process, and the memory pressure on it.
 
-    A file that is there and cannot be used is logged, once, and its level left out; one that is not
-    there is nothing unusual, and away from Linux none is.
+    If a file exists and cannot be used, that is logged once, and its level is left out. A file that
+    does not exist is nothing unusual; on other systems than Linux, none does.
     """
 
     def __init__(self, proc: str = "/proc") -> None:
         """`proc` is where the proc file system is mounted. Does not raise."""
         self.groups: tuple[Group, ...] = ()
-        """From the process's own group upwards; the machine alone where no group limits; empty
-        where nothing can be found out."""
+        """From the process's own group upwards. If no group has a limit, the machine alone. Empty
+        if nothing can be found out."""
         self._meminfo_path = os.path.join(proc, "meminfo")
         self._membership_path = os.path.join(proc, "self", "cgroup")
         self._mountinfo_path = os.path.join(proc, "self", "mountinfo")
@@ -85,10 +87,10 @@ class MemoryGroups:
         self.refresh()
 
     def refresh(self) -> bool:
-        """Read everything again: limits change at run time, and processes are moved.
+        """Read everything again, because limits change at run time and processes are moved.
 
-        Returns True when `groups` changed. Never raises. While the system is short of descriptors
-        or memory, all stays as it was.
+        Returns True if `groups` changed. Never raises. While the system is short of descriptors or
+        memory, everything stays as it was.
         """
         try:
             return self._refresh()
@@ -103,7 +105,7 @@ class MemoryGroups:
             self._locate(membership)
             levels = self._levels()
 
-        highest = physical_bytes or NO_LIMIT - 1  # more than there is limits nothing
+        highest = physical_bytes or NO_LIMIT - 1  # a limit above physical memory limits nothing
         found = [group for group in levels if group.limit_bytes <= highest]
         found = [group for group in found if self._is_usable(group)]
         if physical_bytes and not found:
@@ -112,15 +114,17 @@ class MemoryGroups:
         before, self.groups = self.groups, tuple(found)
         return self.groups != before
 
-    def doubt(self, group: Group) -> None:
-        """What it uses could not be read: the next refresh leaves it out, unless it is fine."""
+    def forget(self, group: Group) -> None:
+        """Its use could not be read. The next refresh tries again; if that fails too, the group is
+        left out."""
         self.groups = tuple(known for known in self.groups if known != group)
 
     def pressure(self) -> float | None:
         """The share, 0 to 1, of the last 10 s in which some task waited for memory.
 
-        It is that of the process's version 2 control group, as of the last refresh, where that
-        tells, else the whole system's. None where the kernel does not tell. Never raises.
+        The tasks are those of the process's version 2 control group, as of the last refresh. If the
+        group does not tell, they are those of the whole system. None if the kernel does not tell.
+        Never raises.
         """
         for path in self._pressure_paths:
             try:
@@ -135,7 +139,7 @@ class MemoryGroups:
         return None
 
     def _locate(self, membership: bytes) -> None:
-        """Find out anew which directories may have the process's limits."""
+        """Find the directories again that may have the process's limits."""
         mountinfo = self._attempt(_read, self._mountinfo_path) or b""
         self._membership = membership
         self._chains = _chains(membership, mountinfo)
@@ -144,7 +148,7 @@ class MemoryGroups:
         self._pressure_paths += [self._system_pressure_path]
 
     def _levels(self) -> list[Group]:
-        """The levels of the first chain that has any with a limit file, unlimited ones too."""
+        """The levels of the first chain with a limit file, also those without a limit."""
         for chain in self._chains:
             groups = [self._attempt(chain.version.group, path) for path in chain.directories]
             levels = [group for group in groups if group is not None]
@@ -160,7 +164,7 @@ class MemoryGroups:
         return self._attempt(lambda _: group.used_bytes(), group.usage_path) is not None
 
     def _attempt(self, reader: Callable[[str], T], path: str) -> T | None:
-        """What `reader` makes of `path`; None where that is absent, unreadable or malformed."""
+        """The result of `reader(path)`; None if the file is absent, unreadable or malformed."""
         try:
             return reader(path)
         except ABSENT:
@@ -176,7 +180,7 @@ class MemoryGroups:
 
 
 class _Version(NamedTuple):
-    """How a version of the control group interface calls what it has about memory."""
+    """The names that a version of the control group interface has for files about memory."""
 
     limit_files: tuple[str, ...]  # the lowest of them is the limit
     usage_file: str
@@ -185,7 +189,7 @@ class _Version(NamedTuple):
     def group(self, directory: str) -> Group:
         """The group of a directory, limited or not.
 
-        Raises FileNotFoundError where no limit file is, OSError and ValueError as `used_bytes`.
+        Raises FileNotFoundError if there is no limit file, OSError and ValueError as `used_bytes`.
         """
         limits = []
         for file in self.limit_files:
@@ -220,7 +224,7 @@ MOUNT = re.compile(
 
 
 def _chains(membership: bytes, mountinfo: bytes) -> list[_Chain]:
-    """Where the process's limits may be, the likeliest first; on hybrid systems both versions."""
+    """Where the process's limits may be, the likeliest first. Hybrid systems have both versions."""
     own: dict[_Version, bytes] = {}
     for controllers, path in MEMBERSHIP.findall(membership):
         if not controllers:
@@ -236,7 +240,7 @@ def _chains(membership: bytes, mountinfo: bytes) -> list[_Chain]:
             mounts[_unescape(mount_point)] = V1, _unescape(root)
 
     chains = []
-    # The shorter the root, the more levels the mount shows.
+    # The shorter the root of a mount, the more levels it shows.
     by_root = sorted(mounts.items(), key=lambda mount: len(mount[1][1]))
     for version in V2, V1:
         inside: list[_Chain] = []
@@ -255,7 +259,7 @@ def _chains(membership: bytes, mountinfo: bytes) -> list[_Chain]:
 
 
 def _names_below(root: bytes, path: bytes) -> list[bytes] | None:
-    """The names that lead from the group `root` to the group `path`; None where none do."""
+    """The names that lead from the group `root` to the group `path`; None if no names do."""
     root = root.rstrip(b"/")
     if not (path + b"/").startswith(root + b"/"):
         return None
@@ -272,7 +276,7 @@ def _physical_bytes(meminfo_path: str) -> int:
 
 
 def _read(path: str) -> bytes:
-    """The whole file. Raises OSError, FileNotFoundError also when it is removed meanwhile."""
+    """The whole file. Raises OSError; FileNotFoundError also if it is removed while it is read."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.readall()
@@ -283,9 +287,9 @@ def _read(path: str) -> bytes:
 
 
 def machine_memory(proc: str = "/proc") -> tuple[int, int]:
-    """Physical memory in bytes, and what of it can be had.
+    """Total and available physical memory in bytes.
 
-    Raises OSError or ValueError where /proc/meminfo does not tell.
+    Raises OSError or ValueError if /proc/meminfo does not tell.
     """
     path = os.path.join(proc, "meminfo")
     text = _read(path)
@@ -294,16 +298,16 @@ def machine_memory(proc: str = "/proc") -> tuple[int, int]:
 
 
 def _number(path: str, text: bytes) -> int:
-    """Raises ValueError when the text of that file is something else."""
+    """The number that is the text of this file. Raises ValueError if the text is something else."""
     if not re.fullmatch(rb"\d+\n?", text):
         raise ValueError(f"{path} reads {text[:40]!r}, expected a number of bytes")
     return int(text)
 
 
 def _field(path: str, text: bytes, name: bytes) -> int:
-    """The number after a name at the start of a line; of meminfo it is in KiB.
+    """The number after a name at the start of a line. In meminfo it is KiB.
 
-    Raises ValueError when the text of that file has none.
+    Raises ValueError if the text of this file has no such number.
     """
     match = re.search(rb"^" + name + rb" +(\d+)(?: kB)?$", text, re.MULTILINE)
     if not match:

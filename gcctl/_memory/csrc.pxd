@@ -8,20 +8,23 @@ cdef extern from "status.h" nogil:
         GCCTL_OK
 
 
-cdef extern from "gauge.h" nogil:
+cdef extern from "memory/usage.h" nogil:
     enum:
-        GCCTL_GAUGE_NUMBER
-        GCCTL_GAUGE_STATM
-        GCCTL_GAUGE_MEMINFO
+        GCCTL_USAGE_NUMBER
+        GCCTL_USAGE_STATM
+        GCCTL_USAGE_MEMINFO
 
-    ctypedef struct gcctl_gauge:
+    ctypedef struct gcctl_usage:
         int fd
 
-    int gcctl_gauge_open(gcctl_gauge *gauge, const char *path, int kind)
-    int64_t gcctl_gauge_read(const gcctl_gauge *gauge)
-    void gcctl_gauge_close(gcctl_gauge *gauge)
+    int gcctl_usage_open(gcctl_usage *usage, const char *path, int kind)
+    int64_t gcctl_usage_read(const gcctl_usage *usage)
+    void gcctl_usage_close(gcctl_usage *usage)
 
 
-cdef extern from "memory.h" nogil:
-    int64_t gcctl_memory_rss()
-    int gcctl_memory_trim()
+cdef extern from "memory/resident_set.h" nogil:
+    int64_t gcctl_resident_set_bytes()
+
+
+cdef extern from "memory/trim.h" nogil:
+    int gcctl_trim_memory()

@@ -1,4 +1,4 @@
-"""A limit on memory: how much is used, of what, and which files tell when it is passed."""
+"""A memory limit: how much of it is used, and which thresholds tell when it is passed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from gcctl._base.units import size
 from gcctl._memory.cgroup import SHORTAGES, MemoryGroups, machine_memory
-from gcctl._memory.protocol import MAX_TRIPS, Trip
+from gcctl._memory.protocol import MAX_THRESHOLDS, Threshold
 
 
 class Used(NamedTuple):
@@ -17,7 +17,7 @@ class Used(NamedTuple):
     bytes: int
     limit_bytes: int
     what: str
-    """"RSS", or whose memory it is."""
+    """"RSS", or the name of the group whose memory it is."""
 
     @property
     def share(self) -> float:
@@ -28,20 +28,23 @@ class Used(NamedTuple):
 
 
 class Limit(Protocol):
-    """What is compared with what."""
+    """A limit, and how to find out how much of it is used."""
 
     shared: bool
-    """With what whole groups use: these change at run time."""
+    """Whether it limits whole groups, whose own limits change at run time."""
 
     def used(self) -> Used | None:
-        """The tightest of all; None where it cannot be found out."""
+        """Use of the limit; with several groups, of the one closest to its limit.
 
-    def trips(self, part: float) -> list[Trip]:
-        """What to watch for `part` of the limit: nothing above it goes unseen."""
+        None if it cannot be found out.
+        """
+
+    def thresholds(self, part: float) -> list[Threshold]:
+        """Thresholds to watch for `part` of the limit: if more is used, at least one is passed."""
 
 
 class OwnLimit:
-    """An absolute limit: on the resident set of this process."""
+    """A number of bytes: limits the resident set of this process."""
 
     shared = False
 
@@ -53,12 +56,12 @@ class OwnLimit:
         used = self._rss()
         return Used(used, self._limit_bytes, "RSS") if used else None
 
-    def trips(self, part: float) -> list[Trip]:
-        return [Trip("rss", "", min(int(self._limit_bytes * part), self._limit_bytes))]
+    def thresholds(self, part: float) -> list[Threshold]:
+        return [Threshold("rss", "", min(int(self._limit_bytes * part), self._limit_bytes))]
 
 
 class SharedLimit:
-    """A share of what the control groups of this process may use together, or the machine."""
+    """A share of the limits of this process's control groups, or of the machine's memory."""
 
     shared = True
 
@@ -73,7 +76,7 @@ class SharedLimit:
                 used = group.used_bytes()
             except (OSError, ValueError) as error:
                 if getattr(error, "errno", None) not in SHORTAGES:
-                    self._groups.doubt(group)
+                    self._groups.forget(group)
                 continue
             found.append(Used(used, self._of(group.limit_bytes), group.name))
         if not self._groups.groups and (memory := _machine()) is not None:  # macOS, Windows
@@ -81,15 +84,15 @@ class SharedLimit:
             found = [Used(total - available, self._of(total), "physical memory")]
         return max(found, key=lambda used: used.share, default=None)
 
-    def trips(self, part: float) -> list[Trip]:
-        # An upper bound of what is used: the file cache counts, which used() leaves out.
+    def thresholds(self, part: float) -> list[Threshold]:
+        # The numbers in these files are upper bounds: with the file cache, which used() leaves out.
         return [
-            Trip(
+            Threshold(
                 "meminfo" if group.meminfo else "number",
                 group.usage_path,
                 int(self._of(group.limit_bytes) * part),
             )
-            for group in self._groups.groups[:MAX_TRIPS]
+            for group in self._groups.groups[:MAX_THRESHOLDS]
         ]
 
     def _of(self, limit_bytes: int) -> int:
@@ -97,14 +100,14 @@ class SharedLimit:
 
 
 def limit_for(limit: int | str, groups: MemoryGroups, rss: Callable[[], int]) -> Limit:
-    """From the configuration's `memory_limit`: bytes, or a share such as "80%"."""
+    """The limit that `memory_limit` of the configuration asks for: bytes, or a share like "80%"."""
     if isinstance(limit, str):
         return SharedLimit(float(limit.removesuffix("%")) / 100, groups)
     return OwnLimit(limit, rss)
 
 
 def _machine() -> tuple[int, int] | None:
-    """Physical memory in bytes, and what of it can be had; None where nothing tells."""
+    """Total and available physical memory in bytes; None if the system does not tell."""
     with suppress(OSError, ValueError):
         return machine_memory()
     import psutil
@@ -116,8 +119,10 @@ def _machine() -> tuple[int, int] | None:
 
 
 def available_bytes(groups: MemoryGroups) -> int:
-    """What can still be had: from the machine, and from the control groups that limit us. Where
-    nothing can be found out, as much as one likes."""
+    """Bytes that the machine and the limits of its control groups still leave to this process.
+
+    A very large number if nothing can be found out.
+    """
     memory = _machine()
     free = [memory[1]] if memory is not None else []
     for group in groups.groups:
@@ -127,5 +132,6 @@ def available_bytes(groups: MemoryGroups) -> int:
 
 
 def machine_bytes() -> int:
+    """Physical memory in bytes; 0 if the system does not tell."""
     memory = _machine()
     return memory[0] if memory is not None else 0

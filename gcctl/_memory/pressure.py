@@ -1,9 +1,9 @@
 """Memory pressure: a soft limit, and what is done when memory goes over it.
 
-Going over the limit enters high-memory mode: every generation is collected, freed memory is given
-back to the system. In the mode young collections are frequent, and full ones are repeated within a
-share of elapsed time for as long as memory stays over the limit. Falling well below the limit
-leaves it.
+When memory goes over the limit, high-memory mode is entered. Every generation is collected, and
+freed memory is given back to the system: an aggressive collection. In the mode young collections
+are frequent. Aggressive collections are repeated, within a share of elapsed time, for as long as
+memory stays over the limit. When memory falls well below the limit, the mode is left.
 """
 
 from __future__ import annotations
@@ -21,62 +21,64 @@ from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.protocol import Memory
 
 LEAVE_AT = 0.9
-"""Part of the limit below which high-memory mode is left: hysteresis, so that memory that hovers
-about the limit does not enter and leave it all the time."""
+"""Part of the limit below which high-memory mode is left. It is less than 1 so that memory that
+hovers about the limit does not enter and leave the mode all the time (hysteresis)."""
 
 ALERT_AT = 0.9
 """Part of the limit that counts as the limit while the kernel reports stalls for lack of memory."""
 
 STALLED_SHARE = 0.10
-"""Share of the last 10 s in which some task was stalled waiting for memory (PSI, "some avg10"),
-from which on we are on the alert."""
+"""Share of the last 10 s in which some task was stalled waiting for memory (PSI, "some avg10").
+From this share on, `ALERT_AT` applies."""
 
-PATIENCE = 10
-"""Looks in a row that find nothing out, until high-memory mode is left for that. Descriptors may be
-short for a while."""
+UNKNOWN_CHECKS = 10
+"""Checks in a row that cannot find out how much is used, after which high-memory mode is left. Not
+sooner, because descriptors may be short for a while."""
 
 LIGHT_EVERY = 10
 """In high-memory mode, checks from one young collection to the next."""
 
 REFRESH_NS = 10**9
-"""Limits and stalls are read anew at most this often: control groups change at run time."""
+"""Shortest time between two readings of limits and stalls, which change at run time."""
 
 SHORTEST_REPEAT_NS = 10**9
 """Shortest time between two aggressive collections, however quick they are."""
 
 FRUITLESS = 3
-"""Aggressive collections that left memory over the limit, in a row, before recycling is advised."""
+"""Aggressive collections in a row that left memory over the limit, before recycling is advised."""
 
 WORTH_WHILE = 0.05
-"""Part of the memory used that an aggressive collection has to free, else the next waits longer;
-and part of the limit by which memory has to grow, for it not to wait."""
+"""Part of the memory in use that an aggressive collection has to free. If it frees less, the next
+one waits longer, unless memory has grown by this part of the limit."""
 
 FRUITFUL_SHARE = 0.5
-"""Share of elapsed time for aggressive collections that do bring memory well below the limit, where
-`pressure_budget` is less: without them it would grow until the process is killed."""
+"""Share of elapsed time for aggressive collections that bring memory well below the limit, if
+`pressure_budget` is less. Without these collections memory would grow until the process is
+killed."""
 
 LEAST_SHARE = 1e-6
-"""Less of a budget is none that time could be planned by."""
+"""The smallest budget that time is planned by: with 0 the next collection would never come."""
 
 GENERATIONS = (0, 1, 2)
 DID_NOT_RUN = -1
 
 
 class Listener(NamedTuple):
-    """Who is told of what pressure does."""
+    """Functions that are called when something happens."""
 
     high_memory: Callable[[int, str], None]
-    """High-memory mode was entered: when, and what there is to say of it."""
+    """High-memory mode was entered: the time, and a message."""
     memory_event: Callable[[MemoryEvent], None]
-    """An aggressive collection, in the mode or upon entering it."""
+    """An aggressive collection has run."""
     memory_exhausted: Callable[[MemoryEvent], None]
-    """The last of several aggressive collections after which memory was still over the limit."""
+    """Several aggressive collections in a row have left memory over the limit; this is the last."""
 
 
 class Pressure:
     """The soft limit of this process.
 
-    `collect(generation)` collects and returns the unreachable objects found, -1 if it could not.
+    `collect(generation)` collects, and returns the number of unreachable objects found; -1 if it
+    could not.
     """
 
     def __init__(
@@ -103,25 +105,26 @@ class Pressure:
         self._now = now
         self._rss = rss
         self._listener = listener
-        # Never waited for: a finalizer, a signal handler or another thread that checks in the
-        # middle of a check gets the answer of before.
+        # Nobody waits for a check to end. A finalizer, a signal handler or another thread that
+        # checks in the middle of a check gets the answer of the check before.
         self._checking = False
         self._closed = False
-        self._patience_ns = _patience_ns()
+        self._shortest_repeat_ns = _shortest_repeat_ns()
         self._checks = 0
-        self._unknown = 0  # looks in a row at which it could not be told how much is used
+        self._unknown = 0  # checks in a row that could not find out how much is used
         self._refresh_at = now()
         self._allowed_at = now()  # by the budget
-        self._repeat_at = self._wanted_at = now()  # an aggressive one, if memory has grown, or not
-        self._fruitless = 0
+        # The time of the next aggressive collection, if memory has grown since, and if it has not.
+        self._repeat_at = self._wanted_at = now()
+        self._fruitless = 0  # aggressive collections in a row that left memory over the limit
         self._left_bytes = 0  # in use after the last aggressive collection
-        self._arm()
+        self._watch()
 
     def used(self) -> Used | None:
         return self._limit.used()
 
     def doubts(self) -> list[str]:
-        """What is odd about the limit, for the log."""
+        """Messages for the log about a limit that cannot work as it should."""
         used = self._limit.used()
         if used is None:
             return ["memory_limit cannot be watched: the system does not tell how much is used"]
@@ -131,7 +134,7 @@ class Pressure:
         available += [
             (group.limit_bytes, group.name) for group in self._groups.groups if not group.meminfo
         ]
-        least, whose = min((entry for entry in available if entry[0]), default=(0, ""))
+        least, whose = min((pair for pair in available if pair[0]), default=(0, ""))
         if used.limit_bytes > least > 0:
             return [
                 f"memory_limit {size(used.limit_bytes)} will never be reached: "
@@ -140,14 +143,14 @@ class Pressure:
         return []
 
     def check(self) -> bool:
-        """Look at memory now and do what is called for; whether it is in high-memory mode."""
-        # The last of these three is all that there is to do nearly always.
+        """Check memory, and collect if it is over the limit. Returns True in high-memory mode."""
+        # Nearly always these three conditions are all that a check takes.
         if self.high or self._now() >= self._refresh_at or self._memory.over():
             return self.refresh_and_check()
         return False
 
     def refresh_and_check(self) -> bool:
-        """As `check`, and see whether the limits have changed."""
+        """As `check`, and read limits that may have changed."""
         if self._closed:
             return False
         if self._checking:  # with the next line one step: a lock might be left locked by a signal
@@ -158,10 +161,10 @@ class Pressure:
             used = self._limit.used()
             if used is not None:
                 self._unknown = 0
-                self._act(used)
+                self._respond(used)
             else:
                 self._unknown += 1
-                if self._unknown >= PATIENCE:  # a mode that nothing could end would be one for ever
+                if self._unknown >= UNKNOWN_CHECKS:  # else nothing could ever end the mode
                     self._leave()
         finally:
             self._checking = False
@@ -169,29 +172,30 @@ class Pressure:
         return self.high
 
     def close(self) -> None:
-        """Look no more, and close what was open."""
+        """Do not check any more, and close the files."""
         self._closed = True
         self.high = False
         self._memory.close()
 
     def _close_again(self) -> None:
-        """What was read after the uninstalling by another thread has opened it again."""
+        """Reading memory opens files again, if another thread has called `close` meanwhile."""
         if self._closed:
             self._memory.close()
 
     def after_fork(self) -> None:
-        """In the child: not in the mode until it is found to be over the limit itself."""
+        """In the child: not in high-memory mode, until a check finds the child over the limit."""
         self._checking = False
-        self._patience_ns = _patience_ns()
+        self._shortest_repeat_ns = _shortest_repeat_ns()
         self.entries = 0
         self._leave()
 
     @property
     def _part(self) -> float:
+        """The part of the limit that counts as the limit."""
         return ALERT_AT if self.stalled >= STALLED_SHARE else 1.0
 
-    def _arm(self) -> None:
-        self._memory.watch(self._limit.trips(self._part))
+    def _watch(self) -> None:
+        self._memory.watch(self._limit.thresholds(self._part))
 
     def _refresh(self) -> None:
         now = self._now()
@@ -201,9 +205,9 @@ class Pressure:
         if self._limit.shared:
             self._groups.refresh()
         self.stalled = self._groups.pressure() or 0.0
-        self._arm()
+        self._watch()
 
-    def _act(self, used: Used) -> None:
+    def _respond(self, used: Used) -> None:
         now = self._now()
         entering = not self.high
         if entering and used.share <= self._part:
@@ -221,11 +225,11 @@ class Pressure:
             elif self._checks % LIGHT_EVERY == 0 and now >= self._allowed_at:
                 self._collect(0)
                 self._pay_for(now, self._budget)
-        finally:  # a signal that raises in the middle must not keep it a secret
+        finally:  # told even if a signal raises in the middle
             self._tell(entering, event, used, now)
 
     def _tell(self, entering: bool, event: MemoryEvent | None, used: Used, now: int) -> None:
-        """All that is to be told, whether or not telling the one or the other goes wrong."""
+        """Tell the listener everything, even if one of its functions raises."""
         with ExitStack() as last_first:
             if event is not None and self._fruitless >= FRUITLESS:
                 last_first.callback(self._listener.memory_exhausted, event)
@@ -240,13 +244,13 @@ class Pressure:
         self._fruitless = 0
 
     def _is_due(self, used: Used, now: int) -> bool:
-        """Is it time for another aggressive collection?"""
+        """Whether it is time for another aggressive collection."""
         grown = used.bytes - self._left_bytes > used.limit_bytes * WORTH_WHILE
         wanted_at = self._repeat_at if grown else self._wanted_at
         return now >= max(self._allowed_at, wanted_at)
 
     def _pay_for(self, began_ns: int, share: float) -> None:
-        """Nothing is to be collected until what took since then is that share of elapsed time."""
+        """Allow no collection until the time since `began_ns` is this share of elapsed time."""
         now = self._now()
         self._allowed_at = now + int((now - began_ns) * (1 / max(share, LEAST_SHARE) - 1))
 
@@ -258,7 +262,7 @@ class Pressure:
                 collected[generation] = self._collect(generation)
             if not self._memory.trim():
                 _say_once("freed memory is not given back to the system: no way is known here")
-        finally:  # a signal that raises in the middle must not make it free of charge
+        finally:  # counted against the budget even if a signal raises in the middle
             after = self._limit.used() or used
             self._plan_next(began_ns, used, after, ran=collected[-1] != DID_NOT_RUN)
         young, middle, old = (max(count, 0) for count in collected)
@@ -282,18 +286,21 @@ class Pressure:
             self._pay_for(began_ns, max(self._budget, FRUITFUL_SHARE))
             self._repeat_at = self._wanted_at = self._allowed_at
             return
-        # A heap that is simply full must not be collected for ever: not beyond the budget, and
-        # unless it grows, less and less.
+        # A heap that is simply full must not be collected all the time. Its collections stay within
+        # the budget, and become rarer and rarer unless it grows.
         self._pay_for(began_ns, self._budget)
         now = self._now()
-        self._repeat_at = self._wanted_at = max(self._allowed_at, now + self._patience_ns)
+        self._repeat_at = self._wanted_at = max(self._allowed_at, now + self._shortest_repeat_ns)
         if before.bytes - after.bytes < before.bytes * WORTH_WHILE:
             self._wanted_at += (self._repeat_at - now) << min(self._fruitless, 6)
 
 
-def _patience_ns() -> int:
-    """Workers of one group are over its limit at the same moment; they should not all be recycled
-    at the same moment."""
+def _shortest_repeat_ns() -> int:
+    """A time that differs between workers.
+
+    Workers of one group are over its limit at the same moment. They should not all be recycled at
+    the same moment.
+    """
     return int(SHORTEST_REPEAT_NS * (1 + random_share()))
 
 

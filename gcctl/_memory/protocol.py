@@ -1,44 +1,50 @@
-"""What both twins of reading memory promise."""
+"""What both twins of the memory reader promise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
-MAX_TRIPS = 16
-"""How many amounts of memory can be watched at once: more than a path has limited groups."""
+MAX_THRESHOLDS = 16
+"""Thresholds that can be watched at once: more than a process has control groups with a limit."""
 
 
-class Trip(NamedTuple):
-    """An amount of memory that is to be known when it is passed."""
+class Threshold(NamedTuple):
+    """An amount of memory in use; `Memory.over` tells when it is passed."""
 
     kind: Literal["rss", "number", "meminfo"]
-    """This process's resident set, or what a file of the kernel holds: one number of bytes, or the
-    fields of /proc/meminfo (total less available)."""
+    """What is compared: "rss" is the resident set of this process. "number" is the one number of
+    bytes in a file. "meminfo" is MemTotal - MemAvailable of a file like /proc/meminfo."""
     path: str
-    """The file; "" for the resident set."""
+    """The file; "" for "rss"."""
     above_bytes: int
 
 
 class Memory(Protocol):
-    """This process's memory and the groups it is in, read through descriptors kept open."""
+    """Reads the memory of this process and of its groups, through descriptors kept open."""
 
     def rss(self) -> int:
         """Resident set size in bytes; -1 where this twin cannot tell on this system."""
 
-    def watch(self, trips: Sequence[Trip]) -> None:
-        """What `over` is to look at from now on. Raises ValueError for more than `MAX_TRIPS`."""
+    def watch(self, thresholds: Sequence[Threshold]) -> None:
+        """Have `over` compare these from now on.
+
+        Raises ValueError for more than `MAX_THRESHOLDS`.
+        """
 
     def over(self) -> bool:
-        """Whether any of them is passed, or cannot be read."""
+        """Whether any threshold is passed, or cannot be read."""
 
     def trim(self) -> bool:
-        """Give freed memory back to the system, with the GIL released; False where that cannot be
-        done here."""
+        """Give freed memory back to the system, with the GIL released. Returns False if no way to
+        do that is known on this system."""
 
     def close(self) -> None:
-        """Close the descriptors. What is watched counts as passed until `watch` opens it again; the
-        resident set opens its own when it is read."""
+        """Close the descriptors.
+
+        A threshold on a file counts as passed until `watch` opens the file again. Reading the
+        resident set opens its own file again.
+        """
 
     def after_fork(self) -> None:
-        """In the child: what was open spoke of the parent."""
+        """In the child: close the file of the resident set, which is the parent's."""

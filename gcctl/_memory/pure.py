@@ -9,27 +9,27 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
-from gcctl._memory.protocol import MAX_TRIPS, Trip
+from gcctl._memory.protocol import MAX_THRESHOLDS, Threshold
 
 TEXT_SIZE = 255
-"""All that is looked for stands at the beginning of its file, in /proc/meminfo too."""
+"""Bytes read of each file: the numbers stand at its beginning, in /proc/meminfo too."""
 
 STATM = re.compile(rb"[0-9]{1,14} ([0-9]{1,14})(?: [0-9]{1,14}){5}\n")
 NUMBER = re.compile(rb" *([0-9]{1,14})(?:\n|\Z)")
 VALUE = re.compile(rb" *([0-9]{1,14})(?![0-9])")
 
 
-class Gauge:
-    """As csrc/gauge.h: a number of bytes, read through one descriptor that is kept open."""
+class UsageFile:
+    """A number of bytes in a file, read through one descriptor that is kept open."""
 
     def __init__(self, path: str, kind: Literal["statm", "number", "meminfo"]) -> None:
-        self.file = kind, path
+        self.source = kind, path
         self._fd = -1
         self._identity: tuple[int, int] | None = None
 
     def open(self) -> None:
         with suppress(OSError):
-            fd = os.open(self.file[1], os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            fd = os.open(self.source[1], os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             identity = _identity(fd)
             if self._fd < 0:  # with the next line one step
                 self._fd, self._identity = fd, identity
@@ -37,14 +37,14 @@ class Gauge:
             os.close(fd)  # another thread was quicker
 
     def close(self) -> None:
-        """Leaves the descriptor alone if it is no longer ours."""
+        """Leave the descriptor alone if it is not ours any more."""
         fd, self._fd = self._fd, -1
         with suppress(OSError):
             if fd >= 0 and _identity(fd) == self._identity:
                 os.close(fd)
 
     def read(self) -> int:
-        kind = self.file[0]
+        kind = self.source[0]
         try:
             text = os.pread(self._fd, TEXT_SIZE, 0).partition(b"\0")[0]
         except (OSError, AttributeError):  # closed; or Windows, which has no pread
@@ -61,34 +61,39 @@ class Gauge:
 
 class Memory:
     def __init__(self) -> None:
-        self._own = Gauge("/proc/self/statm", "statm")
+        self._own = UsageFile("/proc/self/statm", "statm")
         self._watched: tuple[tuple[Callable[[], int], int], ...] = ()
-        self._gauges: list[Gauge] = []
+        self._usage_files: list[UsageFile] = []
 
     def rss(self) -> int:
         used = self._own.read()
         if used < 0:
-            # Not open yet; or somebody has closed all descriptors, and ours may be another's now.
+            # Not open yet. Or the program has closed all descriptors, and the number of ours may
+            # stand for another file now.
             self._own.close()
             self._own.open()
             used = self._own.read()
         return used
 
-    def watch(self, trips: Sequence[Trip]) -> None:
-        if len(trips) > MAX_TRIPS:
-            raise ValueError(f"{len(trips)} amounts of memory to watch: at most {MAX_TRIPS}")
-        files = [(trip.kind, trip.path) for trip in trips if trip.kind != "rss"]
-        if files != [gauge.file for gauge in self._gauges]:
-            self._close_gauges()
-            self._gauges = [Gauge(path, kind) for kind, path in files]
-        for gauge in self._gauges:
-            if gauge.read() < 0:
-                gauge.close()
-                gauge.open()
-        reads = iter(self._gauges)
+    def watch(self, thresholds: Sequence[Threshold]) -> None:
+        if len(thresholds) > MAX_THRESHOLDS:
+            raise ValueError(
+                f"{len(thresholds)} amounts of memory to watch: at most {MAX_THRESHOLDS}"
+            )
+        files = [
+            (threshold.kind, threshold.path) for threshold in thresholds if threshold.kind != "rss"
+        ]
+        if files != [file.source for file in self._usage_files]:
+            self._close_usage_files()
+            self._usage_files = [UsageFile(path, kind) for kind, path in files]
+        for file in self._usage_files:
+            if file.read() < 0:
+                file.close()
+                file.open()
+        reads = iter(self._usage_files)
         self._watched = tuple(
-            (self.rss if trip.kind == "rss" else next(reads).read, trip.above_bytes)
-            for trip in trips
+            (self.rss if threshold.kind == "rss" else next(reads).read, threshold.above_bytes)
+            for threshold in thresholds
         )
 
     def over(self) -> bool:
@@ -103,18 +108,18 @@ class Memory:
 
     def close(self) -> None:
         self._own.close()
-        self._close_gauges()
+        self._close_usage_files()
 
     def after_fork(self) -> None:
         self._own.close()
 
-    def _close_gauges(self) -> None:
-        for gauge in self._gauges:
-            gauge.close()
+    def _close_usage_files(self) -> None:
+        for file in self._usage_files:
+            file.close()
 
 
 def _field(text: bytes, name: bytes) -> int:
-    """The number behind a name of /proc/meminfo; -1 where there is none."""
+    """The number after a name of /proc/meminfo; -1 if there is none."""
     found = VALUE.match(text.partition(name)[2])
     return int(found[1]) if found else -1
 
@@ -125,7 +130,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _trim() -> bool:
-    """By ctypes, which releases the GIL for the call; as csrc/memory.c."""
+    """By ctypes, which releases the GIL for the call."""
     try:
         import ctypes
 

@@ -1,4 +1,4 @@
-"""Advice to replace this worker by a fresh one; whoever runs the workers obeys it or does not."""
+"""Advice to replace this worker by a fresh one. The server that runs the workers may follow it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from gcctl._base.record import record
 @public
 @record()
 class RecycleAdvice:
-    """Why this worker should be replaced once it has finished the request in hand."""
+    """Why this worker should be replaced, after the request that it is working on."""
 
     reason: Literal["requests", "rss", "memory_limit"]
     """`requests`: it has served `recycle_after_requests`. `rss`: it is larger than `recycle_above`.
-    `memory_limit`: collecting does not get memory below `memory_limit`."""
+    `memory_limit`: collecting does not bring memory below `memory_limit`."""
     message: str
+    """For people."""
 
 
 class Recycling:
@@ -31,9 +32,9 @@ class Recycling:
         self.draw()
 
     def draw(self) -> None:
-        """Draw this worker's own thresholds, from the last part below the configured ones.
+        """Draw this worker's own thresholds at random, up to `jitter` below the configured ones.
 
-        Forked workers draw different ones.
+        Forked workers draw different thresholds, so that they are not all recycled at once.
         """
         self.advice: RecycleAdvice | None = None
         after_requests, above_bytes, jitter = self._configured
@@ -47,7 +48,7 @@ class Recycling:
             self._delivery.send(advice)
 
     def advise(self, reason: Literal["requests", "rss", "memory_limit"], message: str) -> None:
-        """The first advice stays; a worker is recycled once."""
+        """Advise once: later calls do nothing, because a worker is recycled only once."""
         advice = RecycleAdvice(reason, message)
         if self.advice is not None:  # with the next line one step
             return

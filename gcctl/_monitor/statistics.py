@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gcctl._auto.rules import AutoStats
+from gcctl._auto.stats import AutoStats
 from gcctl._base.public import public
 from gcctl._base.record import field_names, record
 from gcctl._concurrent.coordinator import ConcurrentStats

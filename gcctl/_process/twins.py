@@ -11,6 +11,7 @@ import os
 from gcctl._base.errors import GcctlError
 from gcctl._core.protocol import Core
 from gcctl._memory.protocol import Memory
+from gcctl._process.installation import demand_no_leftovers, demand_same_interface
 
 CHOICES = ("c", "python")
 
@@ -19,38 +20,48 @@ def _choose(asked: str) -> tuple[type[Core], type[Memory], str]:
     """The twin's classes, and a slug that says why it was taken."""
     if asked not in ("", *CHOICES):
         raise GcctlError(f"GCCTL_IMPL={asked!r}: expected one of {', '.join(CHOICES)}, or nothing")
-    built = importlib.util.find_spec("gcctl._core.compiled") is not None
-    if asked == "python" or (not asked and not built):
+    found = importlib.util.find_spec("gcctl._core.compiled")
+    if asked == "python" or (not asked and found is None):
         from gcctl._core.pure import Core as PyCore
         from gcctl._memory.pure import Memory as PyMemory
 
         return PyCore, PyMemory, "python-asked-for" if asked else "c-not-built"
-    # An extension that is there and cannot be imported is a broken build, never a reason for the
-    # slow twin.
+    # An extension that was built and cannot be imported is an error, not a reason to take the slow
+    # twin.
     try:
-        from gcctl._core.compiled import Core as CCore
-        from gcctl._memory.compiled import Memory as CMemory
+        import gcctl._core.compiled as c_core
+        import gcctl._memory.compiled as c_memory
     except ImportError as error:
         if "subinterpreters" in str(error):
             raise GcctlError(f"gcctl works in the main interpreter only: {error}") from error
-        why = str(error) if built else "it was not built (GCCTL_BUILD_EXT=no, or no compiler)"
+        why = "it was not built (GCCTL_BUILD_EXT=no, or no compiler)"
+        if found is not None:
+            why = f"{error} (if {found.origin} is of another gcctl, remove it)"
         raise GcctlError(
             f"the compiled core cannot be imported: {why}; "
             f"reinstall gcctl with a C compiler, or set GCCTL_IMPL=python"
         ) from error
-    return CCore, CMemory, "c-asked-for" if asked else "c-built"
+    demand_same_interface(c_core)
+    demand_same_interface(c_memory)
+    return c_core.Core, c_memory.Memory, "c-asked-for" if asked else "c-built"
 
+
+demand_no_leftovers()
 
 core_class, memory_class, reason = _choose(os.environ.get("GCCTL_IMPL", ""))
 
 core: Core = core_class()
-"""The core of this process. A process has one collector and one list of gc callbacks, and what
-`gcctl.request()` once returned must go on working, so this object is never replaced."""
+"""The core of this process, which is never replaced.
+
+A process has one collector and one list of gc callbacks. And what `gcctl.request()` once returned
+must go on working.
+"""
 
 memory: Memory = memory_class()
 """The memory of this process."""
 
 if hasattr(os, "register_at_fork"):
-    # Here and not at install(): requests are counted without it, and the child has none of them.
+    # Here and not in install(): requests are counted without install() too, and a child has none of
+    # its parent's requests.
     os.register_at_fork(after_in_child=core.after_fork)
     os.register_at_fork(after_in_child=memory.after_fork)

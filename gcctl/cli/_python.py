@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Sequence
 
 import gcctl
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing's own takes its time to import
+    from collections.abc import Sequence
 
 PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.abspath(gcctl.__file__)))
 """The directory in which `import gcctl` found the package."""
 
-OPTION = re.compile("(-[^cmWX]*)([cmWX]?)(.*)", re.DOTALL)
-"""A word of python's own short options: flags, then at most one letter that takes a value. The
-letters c and m end the options. The value of W and X may be the next word."""
+
+def _taken_apart(word: str) -> tuple[str, str, str]:
+    """A word of python's own short options: flags, then at most one letter that takes a value, then
+    that value. The letters c and m end the options. The value of W and X may be the next word."""
+    for at, letter in enumerate(word):
+        if letter in "cmWX":
+            return word[:at], letter, word[at + 1 :]
+    return word, "", ""
 
 
 def interpreter_options(orig_argv: Sequence[str] | None = None) -> list[str]:
@@ -30,7 +37,7 @@ def interpreter_options(orig_argv: Sequence[str] | None = None) -> list[str]:
         if word.startswith("--"):  # only --check-hash-based-pycs MODE lets a program run
             options += [word, next(words, "")]
             continue
-        flags, letter, value = OPTION.findall(word)[0]
+        flags, letter, value = _taken_apart(word)
         if letter in ("c", "m"):
             options += [flags] if flags != "-" else []
             break
@@ -43,7 +50,7 @@ def honouring_pythonpath(options: Sequence[str]) -> list[str]:
     kept: list[str] = []
     for word in options:
         if word.startswith("-") and not word.startswith("--"):
-            flags, letter, value = OPTION.findall(word)[0]
+            flags, letter, value = _taken_apart(word)
             word = flags.replace("E", "").replace("I", "Ps") + letter + value
         kept += [word] if word != "-" else []
     return kept

@@ -9,16 +9,18 @@ sitecustomize installs gcctl, and removes its own traces before python searches 
 
 from __future__ import annotations
 
-import argparse
-import json
+import marshal
 import os
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
 
 from gcctl.cli._boot import ORDER_VARIABLE
 from gcctl.cli._python import PACKAGE_PARENT, honouring_pythonpath, interpreter_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing's own takes its time to import
+    import argparse
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn
 
 BOOT_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_boot")
 PRESETS = "auto, instagram, production, conservative, off"
@@ -40,9 +42,13 @@ VALUE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": f"print gcctl's log to stderr from this level on: {', '.join(LOG_LEVELS)}",
     },
 }
-PROGRAM = re.compile("(?!-)|--?$|-m")
-"""The first word of a program: a script, "-", "--" or -m. Options of python itself end there
-too."""
+
+FLAGS: Mapping[str, str] = {
+    "--cycles": "print to stderr what cyclic garbage the program has made; automatic GC is off "
+    "meanwhile, and it is collected concurrently, where that is possible",
+    "--report": "print the report to stderr when the program ends",
+}
+ALL_OPTIONS = (*VALUE_OPTIONS, *FLAGS)
 
 
 def split_program(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -50,9 +56,39 @@ def split_program(words: Sequence[str]) -> tuple[list[str], list[str]]:
     if words[:1] != [RunCommand.name]:
         return list(words), []
     at = 1
-    while at < len(words) and not PROGRAM.match(words[at]):
+    while at < len(words) and not _begins_program(words[at]):
         at += 2 if words[at] in VALUE_OPTIONS else 1
     return list(words[:at]), list(words[at:])
+
+
+def _begins_program(word: str) -> bool:
+    """A script, "-", "--", or -m. Options end there for python itself too."""
+    return word in ("-", "--") or not word.startswith("-") or word.startswith("-m")
+
+
+def plain_order(words: Sequence[str], program: Sequence[str]) -> dict[str, object] | None:
+    """What `gcctl run` is to do, where each option is spelled as --help has it, as nearly always.
+
+    None: argparse, which takes as long to import as all else here, is to say what is wrong.
+    """
+    if sys.flags.no_site or not program or program in (["--"], ["-m"]):
+        return None
+    order: dict[str, object] = dict.fromkeys(map(_name, VALUE_OPTIONS))
+    order |= dict.fromkeys(map(_name, FLAGS), False)
+    rest = iter(words[1:])
+    for word in rest:
+        if word in FLAGS:
+            order[_name(word)] = True
+            continue
+        value = next(rest, "-") if word in VALUE_OPTIONS else "-"
+        if value.startswith("-") or value not in VALUE_OPTIONS[word].get("choices", (value,)):
+            return None
+        order[_name(word)] = value
+    return order
+
+
+def _name(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
 
 
 class RunCommand:
@@ -73,15 +109,8 @@ class RunCommand:
         )
         for option, settings in VALUE_OPTIONS.items():
             parser.add_argument(option, **settings)
-        parser.add_argument(
-            "--cycles",
-            action="store_true",
-            help="print to stderr what cyclic garbage the program has made; automatic GC is off "
-            "meanwhile, and it is collected concurrently, where that is possible",
-        )
-        parser.add_argument(
-            "--report", action="store_true", help="print the report to stderr when the program ends"
-        )
+        for option, help_text in FLAGS.items():
+            parser.add_argument(option, action="store_true", help=help_text)
 
     def run(self, args: argparse.Namespace) -> int:
         parser: argparse.ArgumentParser = args.parser
@@ -92,22 +121,19 @@ class RunCommand:
             parser.error("expected a MODULE after -m")
         if sys.flags.no_site:
             parser.error("python -S leaves out the site module, which gcctl run needs")
-        order = {
-            "package": PACKAGE_PARENT,
-            "policy": args.policy,
-            "config": args.config,
-            "report": args.report,
-            "json": args.json,
-            "cycles": args.cycles,
-            "log_level": args.log_level,
-        }
-        environment = _environment(order, os.environ)
-        command = [sys.executable, *honouring_pythonpath(interpreter_options()), *program]
-        # The program runs as a child where exec does not replace a process (Windows), and where
-        # this process is somebody else's (`main()` was called with arguments).
-        if args.becomes_program and os.name == "posix":
-            _become(command, environment)
-        return _run_child(command, environment)
+        order = {_name(option): getattr(args, _name(option)) for option in ALL_OPTIONS}
+        return start(order, program, becomes_program=args.becomes_program)
+
+
+def start(order: dict[str, object], program: Sequence[str], *, becomes_program: bool) -> int:
+    """Start the program. `becomes_program`: in this process, and so without returning."""
+    environment = _environment({**order, "package": PACKAGE_PARENT}, os.environ)
+    command = [sys.executable, *honouring_pythonpath(interpreter_options()), *program]
+    # Where exec is no true replacement (Windows), and where this process is somebody else's
+    # (`main()` called with arguments), the program runs as a child.
+    if becomes_program and os.name == "posix":
+        _become(command, environment)
+    return _run_child(command, environment)
 
 
 def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
@@ -124,7 +150,7 @@ def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dic
     if environ.get("PYTHONPATH") and not sys.flags.ignore_environment:
         paths.append(environ["PYTHONPATH"])
     environment["PYTHONPATH"] = os.pathsep.join(paths)
-    environment[ORDER_VARIABLE] = json.dumps({**order, "environ": hidden})
+    environment[ORDER_VARIABLE] = marshal.dumps({**order, "environ": hidden}).hex()
     return environment
 
 

@@ -21,7 +21,7 @@ import pytest
 from processes import run_program, wait_until
 
 import gcctl
-from gcctl._auto import full_collections, rules
+from gcctl._auto import debt, full_collections, rules
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._interpreter.collector import COLLECTOR
 from gcctl._interpreter.tenure import OF_THE_INTERPRETER
@@ -57,7 +57,7 @@ def serve_until(done: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.0005)
 
 
-def now() -> rules.AutoStats:
+def now() -> gcctl.AutoStats:
     """What the policy knows and did."""
     found = gcctl.stats().auto
     assert found is not None
@@ -74,7 +74,7 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Collections of older generations and full ones come as fast as they are wanted."""
-    monkeypatch.setattr(rules, "SHORTEST_NS", dict.fromkeys(rules.SHORTEST_NS, 0))
+    monkeypatch.setattr(debt, "SHORTEST_NS", dict.fromkeys(debt.SHORTEST_NS, 0))
     monkeypatch.setattr(full_collections, "ROUTINE_NS", 0)
     monkeypatch.setattr(full_collections, "QUIET_NS", 0)
 
@@ -123,7 +123,7 @@ class TestInstalling:
     def test_what_others_froze_since_is_not_thawed(self, caplog: pytest.LogCaptureFixture) -> None:
         gcctl.install(**OFTEN)
         gc.collect(1)
-        gcctl.stats()  # looks at the counts, which a freeze sets back
+        gcctl.stats()  # reads the counts, which a freeze sets to 0
         gc.freeze()
         assert gcctl.stats().alert_counts.gc_settings_changed == 1
         with caplog.at_level(logging.WARNING, "gcctl"):
@@ -148,7 +148,7 @@ class TestCollecting:
         assert few() is None
         assert many() is None
 
-    def test_and_at_a_look_even_if_nothing_more_is_allocated(self) -> None:
+    def test_and_at_a_check_even_if_nothing_more_is_allocated(self) -> None:
         gcctl.install(**OFTEN)
         dead = cycle()
         serve_until(lambda: dead() is None)
@@ -317,7 +317,7 @@ class TestWithoutBoundaries:
             raise RuntimeError
 
         gcctl.install(**OFTEN)
-        serve_until(lambda: gc.get_threshold()[1] == 5)  # since a look there is a thread
+        serve_until(lambda: gc.get_threshold()[1] == 5)  # since that check there is a thread
         with gcctl.request():
             monkeypatch.setattr(rules.Rules, "check", broken)
             wait_until(lambda: gcctl.stats().faults > 0)

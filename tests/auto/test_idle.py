@@ -9,16 +9,16 @@ from gcctl._base.faults import log_fault
 
 
 def test_a_boundary_that_found_the_thread_still_there_is_not_forgotten() -> None:
-    boundaries, acts = 0, 0
+    boundaries, calls = 0, 0
 
-    def act() -> None:
-        nonlocal boundaries, acts
-        acts += 1
-        if acts == 1:
+    def work() -> None:
+        nonlocal boundaries, calls
+        calls += 1
+        if calls == 1:
             boundaries += 1
-            deputy.stand_by()
+            thread.stand_by()
 
-    deputy = IdleThread(act, lambda: boundaries, log_fault)
-    deputy.stand_by()
-    wait_until(lambda: acts == 2)
-    deputy.stop()
+    thread = IdleThread(work, lambda: boundaries, log_fault)
+    thread.stand_by()
+    wait_until(lambda: calls == 2)
+    thread.stop()

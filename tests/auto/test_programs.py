@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simulation import (
     CHILD_NS,
-    DEPUTY_NS,
     FREE_NS,
+    IDLE_NS,
     MS,
     OBJECT_BYTES,
     Measured,
@@ -59,8 +59,8 @@ def test_memory_is_about_that_of_the_program_alone(
 ) -> None:
     under, alone = with_and_without(phases, live, concurrent)
     fastest = max(phase.each.kept * OBJECT_BYTES / phase.each.every_ns for phase in phases)
-    # Looks that find it wanted, begin it, see its child's answer, and free what that has found.
-    unseen = fastest * 4 * DEPUTY_NS
+    # Four checks: one finds it due, one begins it, one sees the answer of its child, one frees.
+    unseen = fastest * 4 * IDLE_NS
     assert under.rss <= alone.rss * (1 + MOST_GROWTH) + 2 * LEAST_GROWTH_BYTES + unseen
 
 

@@ -52,7 +52,7 @@ def services_that(**options: st.SearchStrategy[bool]) -> st.SearchStrategy[Simul
 
 
 services = services_that(tenures=st.booleans())
-idle_too = services_that(deputy=st.just(True))
+idle_too = services_that(idle_thread=st.just(True))
 thorough = settings(max_examples=40)
 
 
@@ -134,19 +134,19 @@ def test_back_off_ends_when_garbage_appears(concurrent: bool) -> None:
     quiet = service.serve(Phase(60_000, LONG_LIVED))  # 40 minutes
     assert service.auto.stats.back_off == 3
     leaky = service.serve(Phase(60_000, LEAKS_CYCLES))
-    assert leaky.fulls > 2 * quiet.fulls
+    assert leaky.full_collections > 2 * quiet.full_collections
     assert service.auto.stats.back_off == 0
     assert leaky.rss < quiet.rss * (1 + MOST_GROWTH) * 1.1
     assert service.serve(Phase(20_000, LEAKS_CYCLES)).rss <= leaky.rss * (1 + GROWTH)
 
 
-def test_looks_are_further_apart_while_nothing_grows() -> None:
+def test_checks_are_further_apart_while_nothing_grows() -> None:
     service = SimulatedService(pure.Core, live=100_000)
-    look, times_ns = service.auto.check, []
+    check, times_ns = service.auto.check, []
 
     def seen(rss: int) -> bool:
         times_ns.append(service.time_ns)
-        return look(rss)
+        return check(rss)
 
     service.auto.check = seen  # type: ignore[assignment]
     apart_ns = []
@@ -160,17 +160,17 @@ def test_looks_are_further_apart_while_nothing_grows() -> None:
 
 
 def test_what_comes_after_some_time_without_requests_is_not_left_when_no_more_come() -> None:
-    service = SimulatedService(pure.Core, live=100_000, deputy=True)
-    look, times_ns = service.auto.check, [0]
+    service = SimulatedService(pure.Core, live=100_000, idle_thread=True)
+    check, times_ns = service.auto.check, [0]
 
     def seen(rss: int, *, boundary: bool = True) -> bool:
         times_ns.append(service.time_ns)
-        return look(rss, boundary=boundary)
+        return check(rss, boundary=boundary)
 
     service.auto.check = seen  # type: ignore[method-assign]
-    service.serve(Phase(500, Request()))  # looks are far apart
-    looks = len(times_ns)
-    while len(times_ns) == looks:
+    service.serve(Phase(500, Request()))  # checks are far apart
+    checks = len(times_ns)
+    while len(times_ns) == checks:
         service.serve(Phase(1, Request()))
     assert times_ns[-1] - times_ns[-2] >= 800 * MS
     service.serve(Phase(1, Request(every_ns=390 * MS, cyclic=4_000)))
@@ -189,7 +189,7 @@ def test_a_full_collection_begins_at_a_boundary_of_its_own() -> None:
 
     service.begin_full = begin_full  # type: ignore[method-assign]
     measured = service.serve(Phase(30_000, LEAKS_CYCLES))  # 20 minutes
-    assert len(idle_ns) == measured.fulls > 2
+    assert len(idle_ns) == measured.full_collections > 2
     assert min(idle_ns) > 0
 
 
@@ -203,7 +203,7 @@ def test_a_full_collection_that_waits_for_its_turn_holds_up_nothing_else() -> No
 
     service.turn_comes = turn_comes
     measured = service.serve(Phase(30_000, LEAKS_CYCLES))  # 20 minutes
-    assert measured.fulls == sum(waited_ns >= MOST_WAIT_NS for waited_ns in waited) > 2
+    assert measured.full_collections == sum(waited_ns >= MOST_WAIT_NS for waited_ns in waited) > 2
     assert max(waited) < MOST_WAIT_NS + NS
     assert measured.middle_since_ns <= LIMIT_NS / (BUDGET / PART) + 2 * NS
 
@@ -213,7 +213,7 @@ def test_full_collections_that_come_to_nothing_stay_within_the_budget() -> None:
     service.voids = True
     measured = service.serve(Phase(20_000, Request(kept=1_000)))  # 13 minutes
     last_ns = service.rss // 150 * 1000
-    assert measured.fulls > 1
+    assert measured.full_collections > 1
     assert measured.child_ns + measured.pauses_ns[3] <= (
         BUDGET * EVIDENCE * service.time_ns + 2 * last_ns
     )
@@ -223,7 +223,7 @@ def test_what_a_sweep_brings_back_is_not_gone_through() -> None:
     service = SimulatedService(pure.Core, live=1_000_000)
     service.swept_back = 500_000
     measured = service.serve(Phase(5_000, Request(kept=600, lives=30, die_cyclic=1.0)))
-    assert measured.fulls > 0
+    assert measured.full_collections > 0
     assert measured.longest_ns[1] < 2 * LIMIT_NS
 
 
@@ -237,7 +237,7 @@ def test_one_whose_child_gets_no_turn_is_not_waited_for_without_end() -> None:
 def test_a_full_collection_of_somebody_else_is_as_good() -> None:
     service = SimulatedService(pure.Core, live=1_000_000)
     kept = Phase(50, Request(kept=4_000))  # 20 % more
-    assert service.serve(kept).fulls == 0
+    assert service.serve(kept).full_collections == 0
     service.completed += 1
     service.serve(Phase(50, Request()))
     assert service.auto.stats.full_collections == 0
@@ -258,7 +258,7 @@ def test_one_that_is_prevented_was_not_begun() -> None:
 def test_a_service_that_makes_no_garbage_is_hardly_ever_collected_in_full() -> None:
     service = SimulatedService(pure.Core, live=2_000_000)
     service.serve(Phase(5_000, LONG_LIVED))
-    assert service.serve(Phase(90_000, LONG_LIVED)).fulls <= 8  # in an hour
+    assert service.serve(Phase(90_000, LONG_LIVED)).full_collections <= 8  # in an hour
 
 
 def test_tenured_objects_are_gone_through_by_full_collections_only() -> None:

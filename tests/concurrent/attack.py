@@ -444,7 +444,7 @@ def main() -> int:
     logging.getLogger("gcctl").propagate = False
     sys.unraisablehook = unraisable
     sys.setswitchinterval(1e-4)
-    windows.undoubted()
+    windows.always_feasible()
     gc.set_threshold(700, 10, SELDOM)
     gc.collect()
     before = windows.allocator(), windows.descriptors()

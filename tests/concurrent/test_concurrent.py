@@ -27,7 +27,7 @@ from gcctl._concurrent.feasibility import Feasibility
 def undisturbed(no_collection_by_itself: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No automatic full collection makes one void, none is avoided because the machine is slow,
     and none is left running."""
-    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.doubt", lambda *expected: "")
+    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.why_not", lambda *expected: "")
     yield
     gcctl.collect_concurrently().finish()
 
@@ -305,7 +305,7 @@ class TestTogether:
 def test_elsewhere_the_world_is_stopped_which_is_said_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator._said", set())
+    monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator._logged", set())
     refs = old_garbage(10)
     handle = gcctl.collect_concurrently()
     assert dead(refs) == 10
@@ -329,7 +329,7 @@ class TestRepeatedFailures:
     def test_two_in_a_row_are_followed_by_stops(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.undo()  # doubts are what this is about
+        monkeypatch.undo()  # feasibility is what this is about
         monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator._feasibility", Feasibility())
         assert {self.fail().outcome for _ in range(2)} == {
             "void: the object allocator was replaced in the meantime"
@@ -353,11 +353,11 @@ def test_what_was_prepared_is_not_found_out_again_for_a_second(
 ) -> None:
     found_out: list[None] = []
 
-    def doubt(*expected: object) -> str:
+    def why_not(*expected: object) -> str:
         found_out.append(None)
         return "it was not to be"
 
-    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.doubt", doubt)
+    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.why_not", why_not)
     coordinator.prepare()
     for times in (1, 2):  # what was prepared is for one collection
         assert gcctl.collect_concurrently().outcome == "fallback: it was not to be"

@@ -82,7 +82,7 @@ def profile_of(make: Callable[[], object]) -> gcctl.CycleProfile:
 @pytest.fixture(autouse=True)
 def fresh(no_collection_by_itself: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A profile of this test alone, without what is left of others."""
-    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.doubt", lambda *expected: "")
+    monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.why_not", lambda *expected: "")
     gc.collect()
     monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator.cycles", Cycles())
     yield

@@ -45,7 +45,7 @@ def children_are_gone(but: set[int]) -> bool:
 def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if windows.fallback():
         pytest.skip(str(windows.fallback()))
-    monkeypatch.setattr(Feasibility, "doubt", lambda *expected: "")
+    monkeypatch.setattr(Feasibility, "why_not", lambda *expected: "")
     gc.disable()
     before = allocator(), descriptors(), windows.children()
     yield
@@ -74,7 +74,7 @@ def test_many_collections_leave_nothing_behind(tmp_path: Path) -> None:
         sys.path.insert(0, {str(Path(windows.__file__).parent)!r})
         import gcctl, windows
 
-        windows.undoubted()
+        windows.always_feasible()
 
         def state():
             with open("/proc/self/maps") as maps:
@@ -476,7 +476,7 @@ def test_another_interpreter_in_the_window(answered: bool, tmp_path: Path) -> No
         import gc, sys
         sys.path.insert(0, {str(Path(windows.__file__).parent)!r})
         import _interpreters, gcctl, windows
-        windows.undoubted()
+        windows.always_feasible()
         gc.disable()
         for isolated in (True, False):
             handle = gcctl.collect_concurrently()
@@ -500,7 +500,7 @@ def test_little_address_space_is_no_crash(tmp_path: Path) -> None:
         sys.path.insert(0, {str(Path(windows.__file__).parent)!r})
         import gcctl, windows
         logging.disable()
-        windows.undoubted()
+        windows.always_feasible()
         with open("/proc/self/statm") as stream:
             used = int(stream.read().split()[0]) * resource.getpagesize()
         outcomes = set()
@@ -520,7 +520,7 @@ def test_a_lock_that_another_thread_holds_in_malloc_stops_no_child(tmp_path: Pat
         import gc, os, sqlite3, sys, threading, time
         sys.path.insert(0, {str(Path(windows.__file__).parent)!r})
         import gcctl, windows
-        windows.undoubted()
+        windows.always_feasible()
         gc.disable()
 
         def allocate():

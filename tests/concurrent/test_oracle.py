@@ -54,7 +54,7 @@ def nothing_disturbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No automatic collection in a window; and no violation found by any finalizer."""
     if windows.fallback():
         pytest.skip(str(windows.fallback()))
-    monkeypatch.setattr(Feasibility, "doubt", lambda *expected: "")
+    monkeypatch.setattr(Feasibility, "why_not", lambda *expected: "")
     enabled = gc.isenabled()
     gc.disable()
     yield

@@ -321,10 +321,10 @@ class TestSchedules:
             return begun[-1]
 
         mine = InTurn(begin, lambda: 0)
-        mine.look(1)
+        mine.begin_waiting(1)
         mine.due(2)
-        mine.look(3)
-        mine.look(4)
+        mine.begin_waiting(3)
+        mine.begin_waiting(4)
         assert begun == [False, True]
 
     def test_one_that_waited_is_the_one_that_comes_due_with_its_turn(self) -> None:
@@ -339,7 +339,7 @@ class TestSchedules:
         with turn_of_another():
             mine.due(1)
         boundary = 2
-        mine.look(2)
+        mine.begin_waiting(2)
         mine.due(2)
         boundary = 3
         mine.due(3)
@@ -370,13 +370,13 @@ sys.path.insert(0, {str(Path(windows.__file__).parent)!r})
 WORKER += """
 import json, time
 import gcctl
-from gcctl._auto import rules
+from gcctl._auto import debt
 from gcctl._auto import full_collections
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
 from windows import hurry
 
-rules.SHORTEST_NS = {1: 0, 2: 0}
+debt.SHORTEST_NS = {1: 0, 2: 0}
 full_collections.ROUTINE_NS = full_collections.QUIET_NS = 0
 heap = [{"a": [number]} for number in range(50_000)]
 policy, path, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -27,7 +27,7 @@ def test_a_fork_does_not_wait_for_a_thread_that_never_was(tmp_path: Path) -> Non
 
         idle.GONE_SECONDS = 3600.0
         controller = gcctl.install(check_interval="1ms")
-        while not controller._parts.auto._deputy._native_id:
+        while not controller._parts.auto._idle_thread._native_id:
             gcctl.tick()
             time.sleep(0.01)
         pid = os.fork()

@@ -116,13 +116,14 @@ def test_without_cache_it_reports_all_the_same(suite: pytest.Pytester) -> None:
     assert "gcctl: policy off" in out
 
 
-def test_without_the_option_gcctl_is_not_imported(pytester: pytest.Pytester) -> None:
+def test_without_the_option_little_is_imported(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import sys
         def test_it():
-            assert "_gcctl_pytest" in sys.modules
-            assert not [name for name in sys.modules if name.partition(".")[0] == "gcctl"]
+            options = "gcctl.integrations._pytest_options"
+            ours = {name for name in sys.modules if name.partition(".")[0] == "gcctl"}
+            assert ours == {"gcctl", "gcctl.integrations", options}
         """
     )
     out = run(pytester, passed=1)

@@ -20,13 +20,13 @@ pytestmark = [
 MASTER = """
 import gc, os, sys, time, weakref
 import gcctl
-from gcctl._auto import rules
+from gcctl._auto import debt
 from gcctl._auto import full_collections
 from gcctl._lifecycle.install import share_with_children
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.collection import ConcurrentCollection
 
-rules.SHORTEST_NS = {1: 0, 2: 0}
+debt.SHORTEST_NS = {1: 0, 2: 0}
 full_collections.ROUTINE_NS = full_collections.QUIET_NS = 0
 
 class Node:

@@ -16,7 +16,7 @@ from memory_hog import block
 from processes import in_child
 
 from gcctl._memory import pure
-from gcctl._memory.protocol import MAX_TRIPS, Memory, Trip
+from gcctl._memory.protocol import MAX_THRESHOLDS, Memory, Threshold
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads files of Linux")
 
@@ -24,8 +24,8 @@ MEMINFO = "MemTotal:    1000 kB\nMemFree:      10 kB\nMemAvailable:  400 kB\nBuf
 """600 KiB are used."""
 
 
-def number(path: Path, above_bytes: int) -> Trip:
-    return Trip("number", str(path), above_bytes)
+def number(path: Path, above_bytes: int) -> Threshold:
+    return Threshold("number", str(path), above_bytes)
 
 
 def descriptors() -> set[str]:
@@ -113,9 +113,9 @@ class TestWatching:
         assert not memory.over()
 
     def test_own_resident_set(self, memory: Memory) -> None:
-        memory.watch([Trip("rss", "", 2**50)])
+        memory.watch([Threshold("rss", "", 2**50)])
         assert not memory.over()
-        memory.watch([Trip("rss", "", 2**20)])
+        memory.watch([Threshold("rss", "", 2**20)])
         assert memory.over()
 
     @linux
@@ -132,14 +132,14 @@ class TestWatching:
     def test_used_memory_of_the_machine(self, memory: Memory, tmp_path: Path) -> None:
         file = tmp_path / "meminfo"
         file.write_text(MEMINFO)
-        memory.watch([Trip("meminfo", str(file), 600 * 1024)])
+        memory.watch([Threshold("meminfo", str(file), 600 * 1024)])
         assert not memory.over()
-        memory.watch([Trip("meminfo", str(file), 600 * 1024 - 1)])
+        memory.watch([Threshold("meminfo", str(file), 600 * 1024 - 1)])
         assert memory.over()
 
     @linux
     def test_any_of_several(self, memory: Memory, tmp_path: Path) -> None:
-        files = [tmp_path / str(n) for n in range(MAX_TRIPS)]
+        files = [tmp_path / str(n) for n in range(MAX_THRESHOLDS)]
         for file in files:
             file.write_text("5")
         memory.watch([number(file, 5) for file in files])
@@ -149,7 +149,7 @@ class TestWatching:
 
     def test_too_many_are_refused(self, memory: Memory) -> None:
         with pytest.raises(ValueError, match="at most 16"):
-            memory.watch([Trip("rss", "", 1)] * (MAX_TRIPS + 1))
+            memory.watch([Threshold("rss", "", 1)] * (MAX_THRESHOLDS + 1))
 
     @linux
     @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ class TestWatching:
         file = tmp_path / "memory.current"
         file.write_text(text)
         for kind in ("number", "meminfo"):
-            memory.watch([Trip(kind, str(file), 2**50)])
+            memory.watch([Threshold(kind, str(file), 2**50)])
             assert memory.over()
 
     def test_a_file_that_is_not_there_counts_as_over(self, memory: Memory, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_twins_read_the_same_from_any_text(
         for above in (0, 10, 2**40):
             answers = []
             for twin in twins:
-                twin.watch([Trip(kind, str(file), above)])
+                twin.watch([Threshold(kind, str(file), above)])
                 answers.append(twin.over())
             assert answers[0] == answers[1], (kind, above)
     for twin in twins:

@@ -32,11 +32,11 @@ from gcctl._memory.pressure import (
     ALERT_AT,
     FRUITLESS,
     LEAVE_AT,
-    PATIENCE,
+    UNKNOWN_CHECKS,
     Listener,
     Pressure,
 )
-from gcctl._memory.protocol import Trip
+from gcctl._memory.protocol import Threshold
 from gcctl._process import twins
 
 LIMIT = 1000
@@ -97,8 +97,8 @@ class World:
     def rss(self) -> int:
         return self.live + self.garbage
 
-    def watch(self, trips: Sequence[Trip]) -> None:
-        self.above = trips[0].above_bytes
+    def watch(self, thresholds: Sequence[Threshold]) -> None:
+        self.above = thresholds[0].above_bytes
 
     def over(self) -> bool:
         return self.rss() > self.above
@@ -253,7 +253,7 @@ class TestTheMode:
         world.pressure.check()
         world.live = 0  # what stands for "unknown"
         assert world.pressure.refresh_and_check(), "it may be a passing shortage of descriptors"
-        assert not [world.pressure.refresh_and_check() for _ in range(PATIENCE)][-1]
+        assert not [world.pressure.refresh_and_check() for _ in range(UNKNOWN_CHECKS)][-1]
 
     def test_a_signal_that_raises_in_it_is_not_free_of_charge(self) -> None:
         class TimeoutSignal(Exception):
@@ -276,7 +276,7 @@ class TestTheMode:
     def test_any_budget_that_is_accepted(
         self, budget: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gcctl._memory.pressure._patience_ns", lambda: 3600 * SECOND)
+        monkeypatch.setattr("gcctl._memory.pressure._shortest_repeat_ns", lambda: 3600 * SECOND)
         with gcctl.install("off", automatic_gc=False, memory_limit=1, pressure_budget=budget):
             for _ in range(20):
                 assert gcctl.check_memory()
@@ -399,7 +399,7 @@ class TestThroughThePublicDoors:
         assert controller.stats().high_memory_events == 1
 
     def test_boundaries_check_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gcctl._memory.pressure._patience_ns", lambda: SECOND // 100)
+        monkeypatch.setattr("gcctl._memory.pressure._shortest_repeat_ns", lambda: SECOND // 100)
         gcctl.install(
             "off",
             automatic_gc=False,
@@ -449,7 +449,7 @@ class TestThroughThePublicDoors:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         controller = gcctl.install("off", memory_limit=1)
-        monkeypatch.setattr(controller._parts.pressure, "_act", None)
+        monkeypatch.setattr(controller._parts.pressure, "_respond", None)
         assert gcctl.check_memory() is False
         assert gcctl.check_memory() is False
         assert gcctl.stats().faults == 2

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 import gcctl
 
@@ -125,6 +126,17 @@ def test_files_are_small() -> None:
     assert not long
 
 
+def test_cython_files_are_small() -> None:
+    """They are in the source tree only."""
+    long = {
+        path.name: lines
+        for path in (ROOT / "gcctl").rglob("*.p*")
+        if path.suffix in (".pyx", ".pxi", ".pxd")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert not long
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=name)
 def test_every_folder_says_what_it_answers(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
@@ -147,12 +159,13 @@ print(sorted(name for name in loaded if not name.startswith("_")))
 
 def test_the_command_that_becomes_another_process_imports_little() -> None:
     program = """
-import os, sys, _gcctl_cli
+import os, sys, gcctl.cli
 sys.argv = ["gcctl", "run", "program.py"]
 def exec(*how):
     print(sorted(name for name in sys.modules if name.startswith("gcctl")))
+    sys.exit()
 os.execve = exec
-_gcctl_cli.main()
+gcctl.cli.main()
 """
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True

@@ -6,13 +6,12 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from paths import BENCH
+from run_bench import bench, bench_lines
 
 NEEDED = ("pyperf", "Cython", "setuptools", "gcctl._core.compiled")
 OF_SERVICE = ("django", "gunicorn", "starlette", "uvicorn")
@@ -31,18 +30,10 @@ pytestmark = [
 ]
 
 
-def run(script: str, *arguments: str) -> list[str]:
-    """The lines that it prints, each run of spaces made one."""
-    command = [sys.executable, str(BENCH / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [" ".join(line.split()) for line in done.stdout.splitlines()]
-
-
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, Any]]:
     file = tmp_path_factory.mktemp("bench") / "results.json"
-    lines = run("run.py", "--quick", "--json", str(file))
+    lines = bench_lines("boundary", "--quick", "--json", str(file))
     return lines, json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -113,9 +104,19 @@ def test_a_simulated_day_has_all_that_may_happen(quick: tuple[list[str], dict[st
     assert day["simulated_seconds"] >= day["boundaries"] * 0.00864
 
 
+def test_memory_is_measured_by_itself_too() -> None:
+    lines = bench_lines("memory", "--quick")
+    assert [line for line in lines if line.startswith("gcctl, C core 50,000 lists")]
+
+
+def test_the_soak_prints_a_row_in_json() -> None:
+    day = json.loads(bench("soak", "300000"))
+    assert day["boundaries"] >= 300_000
+
+
 def test_concurrent_collections_leave_nothing(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
-    lines = run("concurrently.py", "--live", "20000", "--quick", "--json", str(file))
+    lines = bench_lines("concurrent", "--live", "20000", "--quick", "--json", str(file))
     results = json.loads(file.read_text(encoding="utf-8"))
     starts = concurrent_starts(results)
     assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
@@ -134,14 +135,14 @@ def test_concurrent_collections_leave_nothing(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs os.wait4()")
 def test_ordinary_programs_print_the_same_in_all_modes(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
-    lines = run("scripts.py", "--quick", "--json", str(file))
+    lines = bench_lines("programs", "--quick", "--json", str(file))
     results = json.loads(file.read_text(encoding="utf-8"))
     starts = [f"{row['program']} {row['kind']}" for row in results["watched"]]
     starts += [f"{row['program']} {row['mode']}" for row in results["programs"]]
     starts += [f"left out: {mode}" for mode in results["left_out"]]
     starts += [target["name"] for target in results["targets"]]
     assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
-    scripts = {path.name for path in (BENCH / "programs").glob("*.py")}
+    scripts = {path.name for path in (BENCH / "programs" / "samples").glob("*.py")}
     assert {row["file"] for row in results["watched"]} == scripts
     printed = {row["program"]: row["printed"] for row in results["watched"]}
     modes = {"plain", "off", "disabled", "raised", "auto"} - results["left_out"].keys()
@@ -160,7 +161,7 @@ def test_ordinary_programs_print_the_same_in_all_modes(tmp_path: Path) -> None:
 def test_a_service_answers_every_request_in_every_mode(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     modes = ("automatic", "source", "young", "off", "frozen")
-    lines = run("service", "--quick", "--modes", *modes, "--json", str(file))
+    lines = bench_lines("service", "--quick", "--modes", *modes, "--json", str(file))
     cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
     assert [case["case"]["server"] for case in cases] == ["sync", "gthread", "asgi"]
     for case in cases:
@@ -179,5 +180,5 @@ def test_a_service_answers_every_request_in_every_mode(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 def test_instructions_are_counted() -> None:
-    lines = run("instructions.py")
+    lines = bench_lines("instructions", "--quick")
     assert any("gcctl.tick()" in line for line in lines)

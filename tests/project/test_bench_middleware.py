@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from paths import BENCH
+from run_bench import bench
 
 pytestmark = pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/")
 
@@ -17,17 +16,11 @@ def test_every_server_answers_in_every_variant(tmp_path: Path) -> None:
     for needed in ("gunicorn", "uvicorn"):
         pytest.importorskip(needed)
     file = tmp_path / "results.json"
-    done = subprocess.run(
-        [sys.executable, BENCH / "middleware.py", "--quick", "--json", file],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    printed = bench("middleware", "--quick", "--json", str(file))
     rows = json.loads(file.read_text(encoding="utf-8"))
     servers = ("gunicorn sync", "gunicorn gthread", "uvicorn")
     assert [(row["server"], row["variant"]) for row in rows] == [
         (server, variant) for server in servers for variant in ("counted", "auto")
     ]
     assert min(row["requests_per_second"] for row in rows) > 0
-    assert len(done.stdout.splitlines()) == len(rows)
+    assert len(printed.splitlines()) == len(rows)

@@ -34,8 +34,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ignore = shutil.ignore_patterns("*.so", "__pycache__", "_*.c")
         shutil.copytree(ROOT / name, tree / name, ignore=ignore)
     for name in (
-        "_gcctl_cli.py",
-        "_gcctl_pytest.py",
         "setup.py",
         "pyproject.toml",
         "README.md",
@@ -97,6 +95,18 @@ def test_a_broken_extension_is_not_taken_for_a_missing_one(
     (broken / "gcctl" / "_core" / f"compiled{suffix}").write_bytes(b"no library")
     assert "the compiled core cannot be imported:" in implementation(broken, impl)
     assert implementation(broken, "python") == "python python-asked-for\n"
+
+
+def test_a_leftover_of_an_older_layout_is_an_error_that_names_it(
+    pure: Path, tmp_path: Path
+) -> None:
+    updated = tmp_path / "updated"
+    shutil.copytree(pure, updated)
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    (updated / "gcctl" / f"_core{suffix}").write_bytes(b"no library")
+    for impl in ("", "c", "python"):
+        error = implementation(updated, impl)
+        assert f"has files of an older gcctl: _core{suffix}; remove them" in error
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="CC means nothing to MSVC")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gcctl
-from gcctl._auto import full_collections, rules
+from gcctl._auto import debt, full_collections
 from gcctl._interpreter.tenure import OF_THE_INTERPRETER
 
 HEAP = int(os.environ.get("TEST_HEAP", "0"))
@@ -21,7 +21,7 @@ HEAP = int(os.environ.get("TEST_HEAP", "0"))
 heap = [{"a": [number]} for number in range(HEAP // 2)]
 
 if os.environ.get("TEST_IMPATIENT"):
-    rules.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
+    debt.SHORTEST_NS = {1: 0, 2: 0}  # type: ignore[misc]
     full_collections.ROUTINE_NS = full_collections.QUIET_NS = 0  # type: ignore[misc]
 
 

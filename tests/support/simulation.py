@@ -1,7 +1,7 @@
 """A service on a simulated heap and clock, thousands of times faster than life.
 
-The core is a real one, so is the policy; the collector, the clock and the memory are made up. An
-object is a number: objects come in cohorts that are made, promoted and die together.
+The core and the policy are real. The collector, the clock and the memory are made up. An object is
+only a number: objects are made, promoted and die in cohorts.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ SCHEDULED, CONCURRENT = REASONS.index("scheduled"), REASONS.index("concurrent")
 OBJECT_BYTES = 150
 BASE_BYTES = 40 * MIB
 VISIT_NS = 50
-"""What a collection takes per object."""
+"""The time of a collection for each object that it goes through."""
 FREE_NS = 200
-"""What it takes per object that it frees."""
+"""The time of a collection for each object that it frees."""
 AGED_NS = 500
-"""What a full collection takes per object of an aged heap, when it stops the world."""
+"""The time per object of a full collection that stops the world, on an aged heap."""
 CHILD_NS = 150
-"""The CPU time of the child of a concurrent one, per object."""
+"""The CPU time per object of the child of a concurrent full collection."""
 FORK_NS_PER_MIB = 20_000
-DEPUTY_NS = 100 * MS
-"""Between two looks of the thread that acts while no request ends."""
+IDLE_NS = 100 * MS
+"""The time between two checks of the thread at idle."""
 PIECE = 500
-"""Objects that a program makes between two moments at which automatic GC may collect."""
+"""A program makes so many objects between two moments at which automatic GC may collect."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Request:
     every_ns: int = 40 * MS
     """From one request to the next."""
     cyclic: int = 100
-    """Objects that are garbage, in cycles, when it ends."""
+    """Objects that are garbage in cycles when it ends."""
     kept: int = 0
     """Objects that live on."""
     lives: int = 0
-    """For how many requests they do; 0: for ever."""
+    """For how many requests they live on; 0: for ever."""
     die_cyclic: float = 0.0
-    """The part of them that is garbage in cycles then; the rest is freed by reference count."""
+    """The part of them that is then garbage in cycles. The rest is freed by reference count."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Cohort:
 
 @dataclass
 class FullCollection:
-    """A concurrent one, or (`ends_ns` 0) one that has stopped the world."""
+    """A concurrent full collection, or (`ends_ns` 0) one that has stopped the world."""
 
     ends_ns: int
     garbage: list[int]
@@ -82,19 +82,19 @@ class FullCollection:
 
 @dataclass
 class Measured:
-    """What a simulation has come to."""
+    """What was measured in a simulation."""
 
     requests: int = 0
     most_garbage_bytes: int = 0
     live_bytes: int = 0
     rss: int = 0
-    fulls: int = 0
+    full_collections: int = 0
     pauses_ns: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    """Of each generation; 3: starts of concurrent collections and slices of their sweeps."""
+    """By generation; 3: starts of concurrent collections and slices of their sweeps."""
     longest_ns: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     child_ns: int = 0
     middle_since_ns: int = 0
-    """The longest time for which something waited in generation 1."""
+    """The longest time that objects waited in generation 1."""
 
 
 class SimulatedService(FakeGC):
@@ -110,10 +110,10 @@ class SimulatedService(FakeGC):
         max_pause_ns: int = 10 * MS,
         budget: float = 0.01,
         busy: bool = False,
-        deputy: bool = False,
+        idle_thread: bool = False,
     ) -> None:
-        """`busy`: another request is in flight all the time. `deputy`: there is one, which looks
-        while no request ends."""
+        """`busy`: another request is in flight all the time. `idle_thread`: there is a thread that
+        checks while no request ends."""
         super().__init__()
         self.measured = Measured()
         self.live = [0, 0, live, 0]
@@ -121,18 +121,18 @@ class SimulatedService(FakeGC):
         self.rss = 0
         self.concurrent = concurrent
         self.turn_comes: Callable[[int], bool] = lambda waited_ns: True
-        """Of this process, for a full collection."""
+        """Whether it is the turn of this process for a full collection."""
         self.swept_back = 0
-        """Tenured objects that a sweep leaves in generation 1, for they live after all."""
+        """A sweep moves so many tenured objects into generation 1: they live after all."""
         self.child_runs = True
-        """Whether the children of concurrent ones get a processor."""
+        """Whether the children of concurrent collections get a processor."""
         self.prevented = False
         """Whether other collections prevent full ones."""
         self.completed = 0
-        """Full collections."""
+        """Full collections up to now."""
         self.voids = False
-        """Whether full collections come to nothing."""
-        self._deputy = deputy
+        """Whether full collections end void."""
+        self._idle_thread = idle_thread
         self._stands_by = False
         self._tenures = tenures
         self._cohorts: list[list[Cohort]] = [[], [], [], []]
@@ -160,7 +160,7 @@ class SimulatedService(FakeGC):
         self.auto.begin(self.rss)
 
     def serve(self, *phases: Phase) -> Measured:
-        """Serve them, and return what this serving has come to."""
+        """Serve them, and return what was measured meanwhile."""
         self.measured = Measured()
         for phase in phases:
             for _ in range(phase.requests):
@@ -182,7 +182,7 @@ class SimulatedService(FakeGC):
         return BASE_BYTES + objects * OBJECT_BYTES
 
     def _grow(self) -> None:
-        # What is freed is used again, and not given back to the system.
+        # Freed memory is used again, and not given back to the system.
         self.rss = max(self.rss, self.bytes_used)
 
     def _request(self, request: Request) -> None:
@@ -219,14 +219,14 @@ class SimulatedService(FakeGC):
             self._die(cohort)
 
     def wait(self, ns: int) -> None:
-        """For the next request, or for none."""
+        """Let time pass without a request."""
         ends_ns = self.time_ns + ns
-        while self._stands_by and self.time_ns + DEPUTY_NS < ends_ns:
-            self.time_ns += DEPUTY_NS
-            self._look_as_deputy()
+        while self._stands_by and self.time_ns + IDLE_NS < ends_ns:
+            self.time_ns += IDLE_NS
+            self._check_at_idle()
         self.time_ns = max(self.time_ns, ends_ns)
 
-    def _look_as_deputy(self) -> None:
+    def _check_at_idle(self) -> None:
         self._end_full()
         self._stands_by = self.auto.check(self.rss, boundary=False)
         self._note_middle()
@@ -245,7 +245,7 @@ class SimulatedService(FakeGC):
     def _notify(self, kind: str, event: Event | None) -> None:
         if kind == "check":
             self.auto.check(self.rss)
-            self._stands_by = self._deputy
+            self._stands_by = self._idle_thread
 
     def collect_and_promote(self, generation: int) -> int:
         if self._running:
@@ -255,7 +255,7 @@ class SimulatedService(FakeGC):
         self.collected = sum(self.garbage[place] for place in places)
         self.pause_ns = 1000 + visited * VISIT_NS + self.collected * FREE_NS
         self._note_pause(generation, self.pause_ns)
-        # Before its callbacks are called once more.
+        # Within the collection, before the callbacks are called for its end.
         self.during.append(lambda: self._promote(generation, min(generation + 1, RECENT)))
         return self.collect(generation)
 
@@ -278,7 +278,7 @@ class SimulatedService(FakeGC):
             self._cohorts[to] += (cohort for cohort in self._cohorts[place] if cohort.objects)
             self._cohorts[place] = []
 
-    # What the policy acts on, beyond the core.
+    # What the policy needs of the heap, beyond the core.
 
     def tenure(self) -> bool:
         if self._tenures:
@@ -290,7 +290,7 @@ class SimulatedService(FakeGC):
     def begin_full(self) -> FullCollection:
         if self.prevented:
             return FullCollection(0, [], ConcurrentRun(), "void: simulated")
-        self.measured.fulls += 1
+        self.measured.full_collections += 1
         tracked = sum(self.live) + sum(self.garbage)
         garbage = self.garbage.copy()
         run = ConcurrentRun(
@@ -326,7 +326,7 @@ class SimulatedService(FakeGC):
         self.core.collect(2, reason, action)
 
     def _end_full(self) -> None:
-        """What was garbage when it began is freed, as soon as the child has answered."""
+        """When the child has answered, free what was garbage when the collection began."""
         full = self._full
         if full is None or self.time_ns < full.ends_ns or not self.child_runs:
             return
@@ -334,7 +334,7 @@ class SimulatedService(FakeGC):
         if self.voids:
             full.outcome = "void: simulated"
             return
-        # Promoted since, or collected: the sum tells.
+        # Some of it was promoted since, or collected: only the sum is known.
         left = min(sum(full.garbage), sum(self.garbage))
         for place in reversed(PLACES):
             freed = min(left, self.garbage[place])
@@ -354,8 +354,8 @@ class SimulatedService(FakeGC):
 
 
 class SimulatedProgram(SimulatedService):
-    """One that marks no requests: those of a phase are parts of its work. Automatic GC collects, by
-    CPython's rules, with the thresholds that the policy wants."""
+    """A program that marks no requests: those of a phase are parts of its work. Automatic GC
+    collects by CPython's rules, with the thresholds that the policy wants."""
 
     def __init__(
         self, core_class: type[Core], *, live: int, concurrent: bool = True, alone: bool = False
@@ -365,8 +365,8 @@ class SimulatedProgram(SimulatedService):
         self._long_lived = live
         self._long_lived_pending = 0
         self._alone = alone
-        self._looks_at_ns = 0  # its deputy, if it stands by
-        super().__init__(core_class, live=live, concurrent=concurrent, deputy=not alone)
+        self._checks_at_ns = 0  # the thread at idle, if it stands by
+        super().__init__(core_class, live=live, concurrent=concurrent, idle_thread=not alone)
 
     def _start(self, core_class: type[Core], max_pause_ns: int, budget: float) -> None:
         if not self._alone:
@@ -379,12 +379,12 @@ class SimulatedProgram(SimulatedService):
         return self.auto.thresholds_without_requests()
 
     def wait(self, ns: int) -> None:
-        """For the next part of its work, with its deputy looking every now and then."""
+        """Let time pass until the next part of its work, with checks of the thread at idle."""
         ends_ns = self.time_ns + ns
-        while self._stands_by and self._looks_at_ns <= ends_ns:
-            self.time_ns = max(self.time_ns, self._looks_at_ns)
-            self._look_as_deputy()
-            self._looks_at_ns = self.time_ns + DEPUTY_NS
+        while self._stands_by and self._checks_at_ns <= ends_ns:
+            self.time_ns = max(self.time_ns, self._checks_at_ns)
+            self._check_at_idle()
+            self._checks_at_ns = self.time_ns + IDLE_NS
         self.time_ns = max(self.time_ns, ends_ns)
 
     def _act(self, request: Request) -> None:
@@ -415,7 +415,7 @@ class SimulatedProgram(SimulatedService):
     def _promote(self, up_to: int, to: int, *, garbage_too: bool = False) -> None:
         before = self.live[RECENT]
         super()._promote(up_to, to, garbage_too=garbage_too)
-        if to == TENURED:  # CPython does not count what was frozen less
+        if to == TENURED:  # CPython does not subtract what was frozen
             return
         if up_to == MIDDLE:
             self._long_lived_pending += self.live[RECENT] - before
@@ -423,11 +423,11 @@ class SimulatedProgram(SimulatedService):
             self._long_lived, self._long_lived_pending = self.live[RECENT], 0
 
     def _notify(self, kind: str, event: Event | None) -> None:
-        if kind != "external" or event is None or not self.auto.concerns(event):
+        if kind != "external" or event is None or not self.auto.wants_external(event):
             return
-        if self.auto.automatic(event, self.rss, asked_for=False) and not self._stands_by:
+        if self.auto.after_external(event, self.rss, asked_for=False) and not self._stands_by:
             self._stands_by = True
-            self._looks_at_ns = self.time_ns + DEPUTY_NS
+            self._checks_at_ns = self.time_ns + IDLE_NS
 
     def tenure(self) -> bool:
         self._counts = [0, 0, 0]
@@ -435,12 +435,12 @@ class SimulatedProgram(SimulatedService):
 
 
 def replace_child(run: ConcurrentRun) -> ConcurrentRun:
-    """The same without a child."""
+    """The same collection without a child."""
     return run._replace(child_cpu_ns=0, sweep_total_ns=0)
 
 
 class _Heap:
-    """As `gcctl._auto.process_heap.ProcessHeap`."""
+    """The heap for the policy, in place of `gcctl._auto.process_heap.ProcessHeap`."""
 
     def __init__(self, service: SimulatedService) -> None:
         self._service = service
@@ -460,7 +460,7 @@ class _Heap:
     def check_after(self, intervals: int) -> None:
         self._service.core.check_after(intervals)
 
-    def fulls(self) -> int:
+    def full_collections(self) -> int:
         return self._service.completed
 
     def full_runs(self) -> bool:
@@ -486,7 +486,7 @@ class _Heap:
     def turn_comes(self, waited_ns: int) -> bool:
         return self._service.turn_comes(waited_ns)
 
-    def stop(self) -> int:
+    def collect_everything(self) -> int:
         return self._service.stop_the_world()
 
     def prepare_full(self) -> None:

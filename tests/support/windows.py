@@ -104,9 +104,9 @@ def descriptors() -> list[str]:
     return sorted(path for path in found if not path.startswith(("/proc/", "/sys/")))
 
 
-def undoubted() -> None:
+def always_feasible() -> None:
     """No more falling back because that is expected to take less time, or after failures."""
-    Feasibility.doubt = lambda *expected: ""  # type: ignore[method-assign]
+    Feasibility.why_not = lambda *expected: ""  # type: ignore[method-assign]
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from service.shop.models import Category, Customer, Order, OrderLine, Product
+from bench.service.shop.models import Category, Customer, Order, OrderLine, Product
 
 MOST = 50
 """Products in an answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import forms
 
-from service.shop.models import Category, Review
+from bench.service.shop.models import Category, Review
 
 
 class ReviewForm(forms.ModelForm):

@@ -1,4 +1,4 @@
-"""Fills the database that SERVICE_BENCH names: `python -m service.shop.seed`."""
+"""A worker process: fills the database that SERVICE_BENCH names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import django
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from service.shop.sizes import CATEGORIES, CUSTOMERS, ORDERS, PRODUCTS, REVIEWS, WORDS
+from bench.service.shop.sizes import CATEGORIES, CUSTOMERS, ORDERS, PRODUCTS, REVIEWS, WORDS
 
 OPENED = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def phrase(chance: random.Random, words: int) -> str:
 
 
 def fill() -> None:
-    from service.shop.models import Category, Customer, Order, OrderLine, Product, Review
+    from bench.service.shop.models import Category, Customer, Order, OrderLine, Product, Review
 
     chance = random.Random(3)
     Category.objects.bulk_create(
@@ -70,7 +70,7 @@ def fill() -> None:
 
 
 def main() -> None:
-    os.environ["DJANGO_SETTINGS_MODULE"] = "service.shop.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "bench.service.shop.settings"
     django.setup()
     call_command("migrate", run_syncdb=True, verbosity=0)
     with transaction.atomic():

@@ -9,7 +9,7 @@ from typing import Any
 SECRET_KEY = "of no service that anybody else can reach"
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
-ROOT_URLCONF = "service.shop.urls"
+ROOT_URLCONF = "bench.service.shop.urls"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
@@ -21,7 +21,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.sessions",
-    "service.shop",
+    "bench.service.shop",
 ]
 
 MIDDLEWARE = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from service.shop import api, views
+from bench.service.shop import api, views
 
 urlpatterns = [
     path("", views.home, name="home"),

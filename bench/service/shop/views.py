@@ -11,9 +11,9 @@ from django.db.models import Avg, Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from service.shop.forms import ReviewForm, SearchForm
-from service.shop.models import Category, Order, Product
-from service.shop.sizes import PER_PAGE
+from bench.service.shop.forms import ReviewForm, SearchForm
+from bench.service.shop.models import Category, Order, Product
+from bench.service.shop.sizes import PER_PAGE
 
 ORDERS_OF = {"price": "price", "name": "name", "newest": "-added"}
 """What a category can be sorted by."""

@@ -11,17 +11,15 @@ import atexit
 import contextlib
 import errno
 import importlib
-import importlib.util
-import json
+import marshal
 import os
-import stat
 import sys
-import traceback
-from collections.abc import Mapping
-from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing's own takes its time to import
+    from collections.abc import Mapping
+    from typing import Any, NoReturn, TextIO
+
     import gcctl
 
 
@@ -32,7 +30,7 @@ def _start() -> None:
     text = os.environ.pop("_GCCTL_RUN", None)  # gcctl.cli._boot.ORDER_VARIABLE
     if text is None:  # somebody else has put this directory in PYTHONPATH
         return
-    order = json.loads(text)
+    order = marshal.loads(bytes.fromhex(text))
     for name, value in order["environ"].items():
         os.environ.pop(name, None)
         if value is not None:
@@ -43,17 +41,23 @@ def _start() -> None:
 
 def _load_gcctl(parent: str) -> None:
     """Import gcctl from the directory of the command line, which may not be on `sys.path` here."""
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
     spec = PathFinder.find_spec("gcctl", [parent])
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"gcctl is no longer in {parent}", name="gcctl")
-    sys.modules["gcctl"] = module = importlib.util.module_from_spec(spec)
+    sys.modules["gcctl"] = module = module_from_spec(spec)
     spec.loader.exec_module(module)
 
 
 def _install(order: Mapping[str, Any]) -> None:
     """Install gcctl as `order` (see `gcctl.cli.run`) says, until the program has ended."""
     import gcctl
-    import gcctl._monitor.report  # now: later it could find the program's modules instead
+
+    if order["report"] or order["json"]:
+        # Now: later it could find the program's modules instead.
+        import gcctl._monitor.report
 
     _set_up_logging(order["log_level"])
     json_file = _json_file(order["json"])
@@ -100,14 +104,14 @@ def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
 
 
 def _set_up_logging(level: str | None) -> None:
+    from gcctl._base import log
+
+    if level is None:
+        log.leave_to_program()  # our lines have no place among its own output
+        return
     import logging
 
-    logger = logging.getLogger("gcctl")
-    if level is None:
-        # The program's own handlers get the log. Without any, logging would print warnings to
-        # stderr, mixed with the program's own output.
-        logger.addHandler(logging.NullHandler())
-        return
+    logger = log.logger()
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("gcctl: %(levelname)s: %(message)s"))
     logger.addHandler(handler)
@@ -126,6 +130,8 @@ class _JSONFile:
         self._started_in = os.getpid()
         if not os.path.basename(path):
             raise IsADirectoryError(errno.EISDIR, "it names a directory")
+        import stat
+
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(os.stat(self._path).st_mode):  # such as /dev/null
                 raise OSError(errno.EINVAL, "it is not a regular file")
@@ -200,6 +206,8 @@ try:
 except Exception:
     # The site module would print a line and go on, and the program would run without gcctl.
     if sys.stderr is not None:
+        import traceback
+
         traceback.print_exc()
         sys.stderr.flush()
     os._exit(1)

@@ -1,0 +1,1 @@
+"""Ordinary programs under `gcctl run`, against python itself. `samples/` has the programs."""

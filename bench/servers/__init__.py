@@ -1,0 +1,1 @@
+"""gcctl in real servers: what its middleware costs, and memory that workers share."""

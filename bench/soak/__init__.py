@@ -1,0 +1,1 @@
+"""Whether anything grows, or fails, when a service runs for long."""

@@ -1,0 +1,1 @@
+"""What several benchmarks use: processes, heaps, figures, tables, targets, results."""

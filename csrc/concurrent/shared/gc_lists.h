@@ -1,0 +1,53 @@
+/* CPython's lists of tracked objects, found without CPython's internal headers. Those change
+   between patch releases; the layout in memory is the same from 3.8 to 3.15.
+
+   Two words stand in front of each object that can be tracked. They link it into a circular list,
+   and their low bits are flags. The heads of the lists lie in the interpreter's state. A new object
+   goes to the end of the list of generation 0, so the link after the newest object leads to the
+   head of that list. The heads of generations 1 and 2 lie behind it. Between two heads are two
+   numbers (threshold and count).
+
+   Nothing here is trusted. If an address is wrong, the child that follows the lists dies,
+   and the parent gets no answer. */
+#ifndef GCCTL_GC_LISTS_H
+#define GCCTL_GC_LISTS_H
+
+#include <Python.h>
+#include <stdint.h>
+
+/* The two words: of an object, or of the head of a list. */
+typedef struct gcctl_gc_links {
+    uintptr_t next;
+    uintptr_t previous;
+} gcctl_gc_links;
+
+enum { GCCTL_GC_LISTS = 3 };
+
+/* Returns the head of generation 0's list, which it finds by making an object. Returns NULL
+   with an exception set if there is no memory; NULL without one if the new object ends no list. */
+const gcctl_gc_links *gcctl_gc_lists_find(void);
+
+/* The head of a generation's list, from the head of generation 0's. */
+static inline const gcctl_gc_links *gcctl_gc_lists_head(const gcctl_gc_links *first,
+                                                        int generation) {
+    const size_t apart = sizeof(gcctl_gc_links) + 2 * sizeof(int);
+    return (const gcctl_gc_links *)((const char *)first + (size_t)generation * apart);
+}
+
+static inline const gcctl_gc_links *gcctl_gc_lists_next(const gcctl_gc_links *links) {
+    return (const gcctl_gc_links *)(links->next & ~(uintptr_t)7);
+}
+
+static inline const gcctl_gc_links *gcctl_gc_lists_previous(const gcctl_gc_links *links) {
+    return (const gcctl_gc_links *)(links->previous & ~(uintptr_t)7);
+}
+
+static inline const gcctl_gc_links *gcctl_gc_lists_links_of(const PyObject *object) {
+    return (const gcctl_gc_links *)object - 1;
+}
+
+static inline PyObject *gcctl_gc_lists_object_of(const gcctl_gc_links *links) {
+    return (PyObject *)(uintptr_t)(links + 1);
+}
+
+#endif

@@ -1,0 +1,104 @@
+# What is kept of the collections, and who is told of them.
+# Included by compiled.pyx; the pure-Python twin is pure_recorder.py.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+from gcctl._core.csrc cimport (
+    GCCTL_GENERATIONS, GCCTL_RING_SIZE, gcctl_clock_now, gcctl_event, gcctl_recorder,
+    gcctl_recorder_add, gcctl_recorder_clear, gcctl_window, gcctl_window_add, gcctl_window_clear,
+)
+
+from gcctl._base.faults import log_fault
+
+
+@cython.internal  # nobody makes one: it is a part of Core
+cdef class Recorder:
+    # Every cdef method is final, so that it is called directly, and inlined.
+
+    # The hot path: read at every request.
+    cdef int64_t due_at_request  # number of the request with something to do; INT64_MAX: stopped
+    cdef object fake_clock  # in place of the clock, for tests and simulation; None: the real one
+
+    cdef bint active
+    cdef int64_t faults
+    cdef int64_t allocated_before  # net, up to the last collection
+    cdef object notify
+    cdef int64_t max_pause_ns
+    cdef gcctl_event long_pause  # the longest away from boundaries, not told of yet; 0 ns: none
+    cdef gcctl_recorder recorder
+    cdef gcctl_window last_minute
+
+    def tallies(self):
+        return tallies_as_tuple(&self.recorder)
+
+    def paused_ns(self):
+        return self._paused()
+
+    def allocated(self):
+        return self.allocated_before
+
+    def events(self):
+        cdef gcctl_recorder recorder = self.recorder
+        return events_as_tuple(&recorder)
+
+    def now(self):
+        return self._now()
+
+    def tell_long_pause(self):
+        cdef gcctl_event event = self.long_pause
+        if event.pause_ns:
+            self.long_pause.pause_ns = 0
+            self._tell("long_pause", event_as_tuple(&event))
+
+    @cython.final
+    cdef int _clear_records(self) except -1:
+        self.allocated_before = 0
+        self.faults = 0
+        self.long_pause.pause_ns = 0
+        gcctl_recorder_clear(&self.recorder)
+        gcctl_window_clear(&self.last_minute)
+
+    @cython.final
+    cdef inline void _record(self, const gcctl_event *event) noexcept:
+        gcctl_recorder_add(&self.recorder, event)
+        gcctl_window_add(&self.last_minute, event)
+
+    @cython.final
+    cdef inline gcctl_event *_newest(self) noexcept:
+        return &self.recorder.ring[(self.recorder.written - 1) % GCCTL_RING_SIZE]
+
+    @cython.final
+    cdef inline void _note_long_pause(self, const gcctl_event *event) noexcept:
+        """To be told of at the next boundary."""
+        if event.pause_ns > self.max_pause_ns and event.pause_ns > self.long_pause.pause_ns:
+            self.long_pause = event[0]
+            if self.active:
+                self.due_at_request = 0
+
+    @cython.final
+    cdef int _tell(self, kind, event) except -1:
+        """Notify. What goes wrong there must not reach the request."""
+        if not self.active:
+            return 0
+        try:
+            self.notify(kind, event)
+        except Exception:
+            self.faults += 1
+            if self.faults == 1:
+                log_fault()
+        return 0
+
+    @cython.final
+    cdef inline int64_t _paused(self) noexcept:
+        cdef int64_t total = 0
+        cdef int index
+        for index in range(GCCTL_GENERATIONS):
+            total += self.recorder.generation[index].pause_total_ns
+        return total
+
+    @cython.final
+    cdef inline int64_t _now(self) except? -1:
+        if self.fake_clock is None:
+            return gcctl_clock_now()
+        return self.fake_clock()
