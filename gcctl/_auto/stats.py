@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gcctl._base.public import public
 
+
+@public
 class Decision(NamedTuple):
     """Something that the policy did, and why."""
 
@@ -13,6 +16,7 @@ class Decision(NamedTuple):
     what: str
 
 
+@public
 class AutoStats(NamedTuple):
     """What the policy `auto` knows, and did last. Durations are nanoseconds, sizes bytes."""
 
