@@ -94,6 +94,8 @@ class TestSignals:
                 raise Interrupt
 
             signal.signal(signal.SIGALRM, handler)
+            with gcctl.batch():
+                pass  # imports what it needs
             gc.collect()
             gc.freeze()  # short collections
             wrong = 0
@@ -129,6 +131,8 @@ class TestSignals:
 
             armed = False
             signal.signal(signal.SIGALRM, handler)
+            with gcctl.batch():
+                pass  # imports what it needs
             gc.collect()
             gc.freeze()  # short collections
             for number in range(2000):

@@ -273,10 +273,13 @@ class TestTrouble:
         assert gcctl.stats().failures == 1  # the others ended it from outside
         assert gcctl.stats().in_flight == 0
 
-    def test_broken_logging_does_not_break_a_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_broken_logging_does_not_break_a_request(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         def broken(*args: object, **kwargs: object) -> None:
             raise RuntimeError("broken")
 
+        caplog.set_level(logging.INFO, "gcctl")  # else nobody sees the reports: none is made
         gcctl.install("instagram", max_pause=1e-9, report_every=1)
         monkeypatch.setattr(logging.getLogger("gcctl"), "level", logging.INFO)
         monkeypatch.setattr(logging.Logger, "warning", broken)
