@@ -220,7 +220,7 @@ class TestVoid:
         handle.finish()
         assert handle.outcome == f"void: {reason}"
         assert handle.ready
-        again = gcctl.collect_concurrently()
+        again = answer(gcctl.collect_concurrently())
         again.finish()
         assert again.outcome == "collected"
         assert dead(refs) == 10

@@ -22,6 +22,7 @@ missing, missing_of_service = (
     for names in (NEEDED, OF_SERVICE)
 )
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/"),
     pytest.mark.skipif(
         os.environ.get("GCCTL_IMPL") == "python",
@@ -46,7 +47,6 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str
     return lines, json.loads(file.read_text(encoding="utf-8"))
 
 
-@pytest.mark.slow
 def test_the_one_command_prints_every_row(quick: tuple[list[str], dict[str, Any]]) -> None:
     lines, results = quick
     columns = {
@@ -98,7 +98,6 @@ def concurrent_starts(results: dict[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 def test_the_compiled_core_asks_for_no_memory_at_a_boundary(
     quick: tuple[list[str], dict[str, Any]],
 ) -> None:
@@ -107,7 +106,6 @@ def test_the_compiled_core_asks_for_no_memory_at_a_boundary(
     assert idle == [0.0, 0.0, 0.0, 0.0]
 
 
-@pytest.mark.slow
 def test_a_simulated_day_has_all_that_may_happen(quick: tuple[list[str], dict[str, Any]]) -> None:
     day = quick[1]["soak"]
     assert all(day["alerts"].values())
@@ -134,7 +132,6 @@ def test_concurrent_collections_leave_nothing(tmp_path: Path) -> None:
     assert [row["dead"] for row in rows] == [40_000, 40_000, 20_000, 20_000]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs os.wait4()")
 def test_ordinary_programs_print_the_same_in_all_modes(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
@@ -157,7 +154,6 @@ def test_ordinary_programs_print_the_same_in_all_modes(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     bool(missing_of_service),
     reason=f"bench/service needs {', '.join(missing_of_service)}: the dependency group service",
@@ -182,7 +178,6 @@ def test_a_service_answers_every_request_in_every_mode(tmp_path: Path) -> None:
         assert rows["off"]["collections"] == [0, 0, 0]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 def test_instructions_are_counted() -> None:
     lines = run("instructions.py")
