@@ -84,10 +84,8 @@ docs-check:  ## the examples and links of the documentation
 	$(PYTEST) -q tests/project/test_docs.py
 
 .PHONY: bench
-bench:  ## every benchmark, as short as it goes
-	$(PYTHON) bench/run.py --quick
-	$(PYTHON) bench/scripts.py --quick
-	$(PYTHON) bench/service --quick
+bench:  ## every benchmark, as short as it goes; `python -m bench` lists them
+	$(PYTHON) -m bench all --quick
 
 .PHONY: clean
 clean:  ## remove what was built and cached; .venv stays
