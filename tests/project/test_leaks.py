@@ -41,7 +41,7 @@ VALUES = {
 }
 
 
-# The children of this one take long on a busy machine. "collect_concurrently and dropped" is quick.
+# It makes a thousand children. "collect_concurrently and dropped" is quick.
 SLOW = {"collect_concurrently"}
 
 
