@@ -79,10 +79,23 @@ def both_twins() -> list[type[Core]]:
     return twins
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_lock_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`stagger="auto"` takes turns with the user's other processes. Workers of one run of the
+    tests must not wait for each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def interpreter_as_found() -> Iterator[None]:
     """No GCCTL_ variable from outside reaches a test, and no GC setting of a test gets out, nor
-    does a thread: the next test counts them, or forks."""
+    does a thread: the next test counts them, or forks.
+
+    A worker of pytest-xdist has one more thread, from its start to its end. What must have one
+    thread only is a program of its own: see `processes.run_program`.
+    """
     enabled, thresholds, debug = gc.isenabled(), gc.get_threshold(), gc.get_debug()
     threads = _thread._count()
     with pytest.MonkeyPatch.context() as patch:

@@ -467,7 +467,7 @@ print(gc.get_freeze_count())
 
     @CONCURRENT
     @pytest.mark.skipif(COLLECTOR != "generational", reason="there is no generation 2")
-    @pytest.mark.parametrize("in_a_loop", [False, True])
+    @pytest.mark.parametrize("in_a_loop", [False, pytest.param(True, marks=pytest.mark.slow)])
     def test_none_of_generation_2_comes_while_a_full_collection_runs(
         self, tmp_path: Path, in_a_loop: bool
     ) -> None:

@@ -1,4 +1,4 @@
-"""A short run of tests/attack.py; the long ones are run by hand and in the nightly build."""
+"""Short runs of attack.py; `.ci/run full` has long ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from windows import fallback
 ATTACK = Path(__file__).parent / "attack.py"
 
 
-@pytest.mark.parametrize("allocator", ["debug", "malloc", "pymalloc"])
-def test_a_hostile_service_finds_nothing_wrong(allocator: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("allocator", "times"),
+    [
+        ("debug", 60),
+        pytest.param("debug", 200, marks=pytest.mark.slow),
+        pytest.param("malloc", 200, marks=pytest.mark.slow),
+        pytest.param("pymalloc", 200, marks=pytest.mark.slow),
+    ],
+)
+def test_a_hostile_service_finds_nothing_wrong(allocator: str, times: int, tmp_path: Path) -> None:
     if fallback():
         pytest.skip(str(fallback()))
     done = subprocess.run(
-        [sys.executable, ATTACK, "--collections", "200", "--seconds", "20", "--live", "2000"],
+        [sys.executable, ATTACK, "--collections", str(times), "--seconds", "20", "--live", "2000"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONMALLOC": allocator},
         capture_output=True,

@@ -605,7 +605,14 @@ def test_threads_of_all_kinds_in_the_window() -> None:
     assert failures == []
 
 
-@pytest.mark.parametrize("name", ["ended", "sweep_step", "_step_while_needed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("ended", marks=pytest.mark.slow),  # has the most steps by far
+        "sweep_step",
+        pytest.param("_step_while_needed", marks=pytest.mark.slow),
+    ],
+)
 def test_one_that_another_thread_begins_at_any_step_of_the_end_of_one(name: str) -> None:
     """At each opcode in turn. It is the one that runs then, and boundaries take it to its end."""
     gcctl.install("off")

@@ -34,8 +34,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*never awaited:RuntimeWarning"),
 ]
 
-# An example makes several children. Each takes as long as it takes to go through pytest's heap.
-FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
+# An example makes several children, each for as long as it takes to go through pytest's heap.
+FEW = pytest.mark.parametrize("examples", [5, pytest.param(30, marks=pytest.mark.slow)])
 
 NUMBERS = st.integers(0, 99)
 PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=30)
@@ -148,9 +148,19 @@ def check_that_nothing_is_left_for(oracle: Callable[[], object]) -> None:
     assert [kind for serial, kind in before.items() if serial not in payload.ALIVE] == []
 
 
+def of_examples(
+    count: int, check: Callable[..., None], *strategies: st.SearchStrategy[Any]
+) -> None:
+    few = settings(max_examples=count, suppress_health_check=list(HealthCheck))
+    few(given(*strategies)(check))()
+
+
 @FEW
-@given(PLANS)
-def test_one_collection_finds_what_gc_collect_finds(plan: Plan) -> None:
+def test_one_collection_finds_what_gc_collect_finds(examples: int) -> None:
+    of_examples(examples, one_collection_finds_what_gc_collect_finds, PLANS)
+
+
+def one_collection_finds_what_gc_collect_finds(plan: Plan) -> None:
     world = World()
     world.grow(plan)
     live = world.verify()
@@ -177,8 +187,11 @@ COME_BACK = {
 
 
 @FEW
-@given(PLANS, MANY_ACTIONS, MANY_ACTIONS)
-def test_a_mutator_in_the_window_loses_nothing_live(
+def test_a_mutator_in_the_window_loses_nothing_live(examples: int) -> None:
+    of_examples(examples, mutator_in_the_window, PLANS, MANY_ACTIONS, MANY_ACTIONS)
+
+
+def mutator_in_the_window(
     plan: Plan, before: list[tuple[str, int, int]], after: list[tuple[str, int, int]]
 ) -> None:
     """Some of it while the child searches, and some when it has answered."""
@@ -210,11 +223,13 @@ def test_a_mutator_in_the_window_loses_nothing_live(
     gc.collect()
 
 
-@settings(FEW, max_examples=10)
-@given(st.lists(PLANS, min_size=2, max_size=8), MANY_ACTIONS)
-def test_a_mutator_between_the_slices_loses_nothing_live(
-    plans: list[Plan], actions: list[tuple[str, int, int]]
-) -> None:
+@pytest.mark.parametrize("examples", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_mutator_between_the_slices_loses_nothing_live(examples: int) -> None:
+    plans = st.lists(PLANS, min_size=2, max_size=8)
+    of_examples(examples, mutator_between_the_slices, plans, MANY_ACTIONS)
+
+
+def mutator_between_the_slices(plans: list[Plan], actions: list[tuple[str, int, int]]) -> None:
     gcctl.install("off")
     gc.disable()
     world = World()

@@ -99,7 +99,14 @@ def test_measurements_kept_are_few(suite: pytest.Pytester) -> None:
     assert names[-1] in kept
 
 
-@pytest.mark.parametrize("bad", ["all", "one", "numbers"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "all",
+        pytest.param("one", marks=pytest.mark.slow),
+        pytest.param("numbers", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_no_measurement_is_as_good_as_none(suite: pytest.Pytester, bad: str) -> None:
     cache = Path(suite.path, ".pytest_cache", "v", "gcctl", "baselines")
     run(suite, "--gcctl-policy=off")

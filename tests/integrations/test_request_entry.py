@@ -234,7 +234,7 @@ class TestRequire:
     def test_names_what_was_found_and_the_extra(self) -> None:
         with pytest.raises(
             ImportError,
-            match=r"test_entry needs pytest 1000\.1 or newer "
+            match=r"test_request_entry needs pytest 1000\.1 or newer "
             r"\(found [0-9.]+\): pip install 'gcctl\[celery\]'",
         ):
             require("pytest", "1000.1", extra="celery")

@@ -21,6 +21,7 @@ missing, missing_of_service = (
     for names in (NEEDED, OF_SERVICE)
 )
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/"),
     pytest.mark.skipif(
         os.environ.get("GCCTL_IMPL") == "python",

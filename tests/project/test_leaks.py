@@ -41,7 +41,13 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", ACTIONS)
+# It makes a thousand children. "collect_concurrently and dropped" is quick.
+SLOW = {"collect_concurrently"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in ACTIONS]
+)
 def test_no_memory_is_kept(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, SCRIPT, name], cwd=tmp_path, capture_output=True, text=True, timeout=120
