@@ -627,7 +627,7 @@ def test_an_end_that_is_interrupted_takes_no_counts_away(tmp_path: Path) -> None
     gcctl.install("production")
     ticks(3)
     print(requests())
-    gcctl.Controller._collect_all = interrupted
+    gcctl._lifecycle.installation.Installation._collect_all = interrupted
     try:
         gcctl.uninstall()
     except KeyboardInterrupt:

@@ -331,7 +331,7 @@ class TestTrouble:
         assert len(told) == len(controller.stats().alerts) > 0
 
 
-def test_observers_are_called_at_looks_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observers_are_called_at_checks_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[bool, bool]] = []
 
     def broken(controller: gcctl.Controller, ended: bool) -> None:
@@ -345,11 +345,11 @@ def test_observers_are_called_at_looks_and_at_the_end(monkeypatch: pytest.Monkey
     observers.observe(observer)
     gcctl.install("off", check_interval="1ms")
 
-    def looked() -> bool:
+    def checked() -> bool:
         with gcctl.request():
             return len(seen) >= 2
 
-    wait_until(looked)
+    wait_until(checked)
     assert set(seen) == {(True, False)}
     assert gcctl.stats().faults >= 2
     gcctl.uninstall()
@@ -357,7 +357,7 @@ def test_observers_are_called_at_looks_and_at_the_end(monkeypatch: pytest.Monkey
     assert set(seen) == {(True, False)}
 
 
-def test_observers_are_called_whatever_else_a_look_comes_to(
+def test_observers_are_called_whatever_else_happens_in_a_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*given: object) -> None:
@@ -370,11 +370,11 @@ def test_observers_are_called_whatever_else_a_look_comes_to(
     monkeypatch.setattr(Pressure, "refresh_and_check", broken)
     gcctl.install(memory_limit="99%", check_interval="1ms")
 
-    def looked() -> bool:
+    def checked() -> bool:
         gcctl.tick()
         return bool(seen)
 
-    wait_until(looked)
+    wait_until(checked)
 
 
 def test_one_that_was_uninstalled_is_no_cyclic_garbage() -> None:
