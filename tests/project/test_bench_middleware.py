@@ -13,6 +13,7 @@ from paths import BENCH
 pytestmark = pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/")
 
 
+@pytest.mark.slow
 def test_every_server_answers_in_every_variant(tmp_path: Path) -> None:
     for needed in ("gunicorn", "uvicorn"):
         pytest.importorskip(needed)
