@@ -14,6 +14,7 @@ from concurrent_collections import concurrent_only
 from run_bench import bench
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/"),
     pytest.mark.skipif(sys.platform != "linux", reason="memory is read from smaps_rollup"),
 ]

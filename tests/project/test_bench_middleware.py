@@ -12,6 +12,7 @@ from run_bench import bench
 pytestmark = pytest.mark.skipif(not BENCH.is_dir(), reason="there is no bench/ beside tests/")
 
 
+@pytest.mark.slow
 def test_every_server_answers_in_every_variant(tmp_path: Path) -> None:
     for needed in ("gunicorn", "uvicorn"):
         pytest.importorskip(needed)
