@@ -32,7 +32,7 @@ ABOVE = ["integrations", "exporters", "cli", "__main__"]
 """These may import all of the above, and not each other; `__main__` is the command line."""
 
 MOST_MODULES = 12
-MOST_LINES = 500
+MOST_LINES = 400
 WIDER = {"cli", "cli/_demo", "integrations"}
 """Folders with a module for each of many."""
 
