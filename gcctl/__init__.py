@@ -16,6 +16,10 @@ PYTEST_DONT_REWRITE
 # A name is imported when it is first used: whoever only imports gcctl, or its command line, does
 # not wait for the rest. A test compares the three lists below.
 
+import os
+
+from gcctl._process.installation import demand_no_leftovers
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing's own takes its time to import
     from gcctl._auto.stats import AutoStats, Decision
@@ -101,6 +105,10 @@ _MODULES = {
     "_monitor.statistics": ("CollectionStats", "MemorySample", "MinuteStats", "Stats"),
     "_process.boundary": ("request", "run_request", "tick"),
 }
+
+demand_no_leftovers()
+if os.environ.get("GCCTL_IMPL"):  # what is asked for and cannot be had is an error at once
+    import gcctl._process.twins  # noqa: F401
 
 
 def __getattr__(name: str) -> object:

@@ -13,12 +13,14 @@ import time
 from _thread import get_ident
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gcctl._base.public import public
-from gcctl._concurrent.cycle_profile import Cycles, type_name
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
+
+if TYPE_CHECKING:
+    from gcctl._concurrent.cycle_profile import Cycles
 
 FULL = 2
 YOUNG = 0
@@ -103,9 +105,11 @@ class Owner(Protocol):
     """What a collection needs of its coordinator."""
 
     core: Core
-    cycles: Cycles
     slice_ns: int
     """How long a slice of the sweep is to take."""
+
+    @property
+    def cycles(self) -> Cycles: ...
 
     def stop_the_world(self, reason: int) -> int:
         """Run a full collection for that reason. Returns the number of unreachable objects found;
@@ -255,6 +259,8 @@ class ConcurrentCollection:
                 largest_component=largest,
                 table_bytes=table_bytes,
             )
+            from gcctl._concurrent.cycle_profile import type_name
+
             types, self._untyped = window.types()
             self._types = [
                 (name if cls is None else type_name(cls), objects) for name, objects, cls in types

@@ -9,7 +9,8 @@ import time
 from _weakref import ref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gcctl._base import log
 from gcctl._base.public import public
@@ -20,7 +21,6 @@ from gcctl._concurrent.collection import (
     UNINSTALLED,
     ConcurrentCollection,
 )
-from gcctl._concurrent.cycle_profile import CycleProfile, Cycles
 from gcctl._concurrent.feasibility import Feasibility
 from gcctl._concurrent.staggering import turn
 from gcctl._core.protocol import Core
@@ -30,6 +30,9 @@ from gcctl._memory.protocol import Memory
 from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
 from gcctl._process.installation import demand_same_interface
+
+if TYPE_CHECKING:
+    from gcctl._concurrent.cycle_profile import CycleProfile, Cycles
 
 FULL = 2
 
@@ -72,7 +75,6 @@ class Coordinator:
 
     def __init__(self, core: Core, memory: Memory) -> None:
         self.core = core
-        self.cycles = Cycles()
         self.slice_ns = SLICE_NS
         self.stop_the_world: Callable[[int], int] = self._stop_the_world
         self._memory = memory
@@ -97,6 +99,13 @@ class Coordinator:
         self._killed_before_ns = 0
         self._feasibility = Feasibility()
         self._prepared: tuple[int, str] | None = None  # when, and why not
+
+    @cached_property
+    def cycles(self) -> Cycles:
+        """What the collections have found. Imported late: at the start there is nothing."""
+        from gcctl._concurrent.cycle_profile import Cycles
+
+        return Cycles()
 
     @property
     def stats(self) -> ConcurrentStats:

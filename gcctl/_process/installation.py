@@ -6,9 +6,12 @@ They do not where a new gcctl was copied over an older one, or where an update w
 from __future__ import annotations
 
 import os
-from types import ModuleType
 
 from gcctl._base.errors import GcctlError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing's own takes its time to import
+    from types import ModuleType
 
 INTERFACE = 1
 """Every compiled module has a number of this name too, and the same one.

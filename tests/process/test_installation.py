@@ -33,9 +33,9 @@ def copy(tmp_path: Path) -> Path:
 
 
 def import_error(folder: Path, **environment: str) -> str:
-    """The last line of what importing gcctl from that folder says; "" if nothing."""
+    """The last line of what using gcctl from that folder says; "" if nothing."""
     done = subprocess.run(
-        [sys.executable, "-c", "import gcctl; print(gcctl.__file__)"],
+        [sys.executable, "-c", "import gcctl; gcctl.tick(); print(gcctl.__file__)"],
         cwd=folder,
         env=os.environ | environment,
         capture_output=True,

@@ -56,7 +56,8 @@ before = set(sys.modules)
 import gcctl
 print(sorted(set(sys.modules) - before))
 """
-    assert run_program(program, tmp_path) == "['gcctl']\n"
+    checked = ["gcctl._base", "gcctl._base.errors", "gcctl._process", "gcctl._process.installation"]
+    assert run_program(program, tmp_path) == f"{['gcctl', *checked]}\n"
 
 
 @pytest.mark.parametrize("policy", ["auto", "production", "off"])
