@@ -133,7 +133,7 @@ def test_without_the_option_little_is_imported(pytester: pytest.Pytester) -> Non
             parts = {name.split(".")[1] for name in ours - {"gcctl"}}
             assert options in ours
             assert parts == {"_base", "_process", "integrations"}, ours
-            assert len(ours) == 7, ours
+            assert len(ours) == 8, ours
         """
     )
     out = run(pytester, passed=1)

@@ -171,8 +171,9 @@ gcctl.cli.main()
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
     )
     needed = ["gcctl", "gcctl.cli", "gcctl.cli._boot", "gcctl.cli._python", "gcctl.cli.run"]
-    checked = ["gcctl._base", "gcctl._base.errors", "gcctl._process", "gcctl._process.installation"]
-    assert done.stdout == f"{sorted(needed + checked)}\n"
+    checks = ["gcctl._base", "gcctl._base.errors", "gcctl._base.public"]
+    checks += ["gcctl._process", "gcctl._process.installation"]
+    assert done.stdout == f"{sorted(needed + checks)}\n"
 
 
 def test_public_names_are_sorted_and_there() -> None:

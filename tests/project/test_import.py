@@ -51,13 +51,15 @@ except AttributeError as error:
 
 def test_importing_alone_takes_next_to_nothing(tmp_path: Path) -> None:
     program = """
+from __future__ import annotations
 import sys
 before = set(sys.modules)
 import gcctl
 print(sorted(set(sys.modules) - before))
 """
-    checked = ["gcctl._base", "gcctl._base.errors", "gcctl._process", "gcctl._process.installation"]
-    assert run_program(program, tmp_path) == f"{['gcctl', *checked]}\n"
+    checks = ["gcctl._base", "gcctl._base.errors", "gcctl._base.public"]
+    checks += ["gcctl._process", "gcctl._process.installation"]
+    assert run_program(program, tmp_path) == f"{['gcctl', *checks]}\n"
 
 
 @pytest.mark.parametrize("policy", ["auto", "production", "off"])
