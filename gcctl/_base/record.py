@@ -41,17 +41,20 @@ class _Record:
     """Each field, and its annotation."""
     _defaults: ClassVar[dict[str, Any]] = {}
     _hidden: ClassVar[tuple[str, ...]] = ()
+    _given: ClassVar[tuple[str, ...]] = ()
+    """The others."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        names = [name for name in self._types if name not in self._hidden]
+        names = self._given
         values = {**self._defaults, **dict(zip(names, args, strict=False)), **kwargs}
-        missing = [name for name in names if name not in values]
-        unknown = [name for name in values if name not in names]
-        twice = [name for name in names[: len(args)] if name in kwargs]
-        if missing or unknown or twice or len(args) > len(names):
+        twice = args and not kwargs.keys().isdisjoint(names[: len(args)])
+        if values.keys() != {*names} or len(args) > len(names) or twice:
             raise TypeError(
                 f"{type(self).__name__} takes {', '.join(names)}, each at most once; "
-                f"missing {missing}, unknown {unknown}, twice {twice}, {len(args)} by position"
+                f"missing {[name for name in names if name not in values]}, "
+                f"unknown {[name for name in values if name not in names]}, "
+                f"twice {[name for name in names[: len(args)] if name in kwargs]}, "
+                f"{len(args)} by position"
             )
         fill(self, values)
 
@@ -99,8 +102,9 @@ def field_names(record: type) -> tuple[str, ...]:
 
 def fill(record: object, values: dict[str, Any]) -> None:
     """Set fields of a record that is being made; nobody else may."""
+    put = object.__setattr__
     for name, value in values.items():
-        object.__setattr__(record, name, value)
+        put(record, name, value)
 
 
 @dataclass_transform(frozen_default=True)
@@ -121,6 +125,9 @@ def record(
         namespace["_types"] = {**base._types, **own}
         namespace["_defaults"] = {**base._defaults, **{n: given[n] for n in own if n in given}}
         namespace["_hidden"] = (*base._hidden, *hidden)
+        namespace["_given"] = tuple(
+            name for name in namespace["_types"] if name not in namespace["_hidden"]
+        )
         namespace["__slots__"] = (*own,)
         namespace["__match_args__"] = (*namespace["_types"],)
         namespace["__dataclass_fields__"] = _DataclassFields()

@@ -41,11 +41,6 @@ cdef object NOT_GIVEN = object()
 
 @cython.final  # its cdef methods are called directly, and inlined
 cdef class Core(Collector):
-    # The hot path: read or written at every request.
-    cdef int64_t requests
-    cdef int64_t check_at_ns  # time of the next check; INT64_MAX: never
-    cdef object context
-
     cdef bint concurrent
     cdef bint sweeping
     cdef int postponed  # generation that was due while no collection could run, or NONE_DUE

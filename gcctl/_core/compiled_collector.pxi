@@ -38,10 +38,6 @@ cdef enum:
 cdef class Collector(Recorder):
     # As in Recorder every cdef method is final.
 
-    # The hot path: read or written at every request.
-    cdef int64_t requests_in_flight
-    cdef int64_t young_after  # net allocations from which on generation 0 is due; 0: never
-
     cdef bint external  # collections that others cause are recorded
     cdef bint telling_external
 
@@ -53,10 +49,6 @@ cdef class Collector(Recorder):
     cdef int64_t external_in_flight
     cdef int forks  # between this process and the one that has imported gcctl
     cdef int holds  # forks being made and gcctl.hold() sections: boundaries collect nothing
-
-    # Replacements, for tests and simulation; None: the real thing.
-    cdef object fake_collect
-    cdef object fake_count
 
     cdef list callbacks  # gc.callbacks
     cdef object callback  # our own, always this very object

@@ -17,9 +17,19 @@ from gcctl._base.faults import log_fault
 cdef class Recorder:
     # Every cdef method is final, so that it is called directly, and inlined.
 
-    # The hot path: read at every request.
+    # The hot path: what is read or written at every request, for all parts of the core. It comes
+    # first, so that it lies in one line of the cache.
+    cdef int64_t requests
+    cdef int64_t requests_in_flight
     cdef int64_t due_at_request  # number of the request with something to do; INT64_MAX: stopped
-    cdef object fake_clock  # in place of the clock, for tests and simulation; None: the real one
+    cdef int64_t check_at_ns  # time of the next check; INT64_MAX: never
+    cdef int64_t young_after  # net allocations from which on generation 0 is due; 0: never
+    cdef object context
+
+    # Replacements, for tests and simulation; None: the real thing.
+    cdef object fake_clock
+    cdef object fake_collect
+    cdef object fake_count
 
     cdef bint active
     cdef int64_t faults

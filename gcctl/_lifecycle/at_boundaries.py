@@ -35,7 +35,8 @@ class AtBoundaries:
         about, if it is about one."""
         parts = self._parts
         if kind == "report":
-            log_line("%s", self._controller.stats())
+            if log.informs():  # else the statistics would be made for nobody
+                log_line("%s", self._controller.stats())
         elif kind == "sweep_step":
             coordinator.sweep_step()
         elif kind == "full":

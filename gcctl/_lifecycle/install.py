@@ -232,8 +232,8 @@ def check_memory() -> bool:
     1 µs, or 5 µs where the limit is a share of memory. False when nothing is installed, or without
     a limit.
     """
-    controller = installed()
-    return controller is not None and controller.check_memory()
+    installation = _installation
+    return installation is not None and installation.controller.check_memory()
 
 
 def should_recycle() -> bool:
