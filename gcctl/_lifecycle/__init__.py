@@ -1,4 +1,4 @@
 """From install() to uninstall(): the controller that joins all parts; batch() and hold().
 
-May import every other private package.
+May import all other packages with an underscore.
 """

@@ -1,5 +1,7 @@
 """The command line: `gcctl`, also `python -m gcctl`. One module per command.
 
+May import the packages of gcctl, but not integrations or exporters.
+
 `gcctl run` is to add as little as it can to what the program takes: what it does not need is
 imported when it is needed.
 """
