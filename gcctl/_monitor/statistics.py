@@ -162,18 +162,29 @@ class Stats(CollectionStats):
         return gc_ns / (self.cpu_ns + self.concurrent.child_cpu_ns) if self.cpu_ns else 0.0
 
 
-def collection_counters(generations: tuple[GenerationTotals, ...]) -> dict[str, Any]:
-    """The fields of CollectionStats, for several totals together."""
+def collection_counters(totals: GenerationTotals) -> dict[str, Any]:
+    """The fields of CollectionStats."""
+    return {
+        "collections": totals.collections,
+        "objects_collected": totals.collected,
+        "pause_total_ns": totals.pause_total_ns,
+        "pause_max_ns": totals.pause_max_ns,
+        "pause_histogram": totals.pauses,
+    }
+
+
+def added_up(generations: tuple[GenerationTotals, ...]) -> GenerationTotals:
+    """The totals of several generations together."""
     pauses: Counter[int] = Counter()
     for totals in generations:
         pauses.update(dict(totals.pauses))
-    return {
-        "collections": sum(totals.collections for totals in generations),
-        "objects_collected": sum(totals.collected for totals in generations),
-        "pause_total_ns": sum(totals.pause_total_ns for totals in generations),
-        "pause_max_ns": max(totals.pause_max_ns for totals in generations),
-        "pause_histogram": tuple(sorted(pauses.items())),
-    }
+    return GenerationTotals(
+        sum(totals.collections for totals in generations),
+        sum(totals.collected for totals in generations),
+        sum(totals.pause_total_ns for totals in generations),
+        max(totals.pause_max_ns for totals in generations),
+        tuple(sorted(pauses.items())),
+    )
 
 
 def core_counters(snapshot: Snapshot) -> dict[str, Any]:
@@ -182,13 +193,13 @@ def core_counters(snapshot: Snapshot) -> dict[str, Any]:
     own = {*field_names(Stats)}
     return {
         **{name: value for name, value in snapshot._asdict().items() if name in own},
-        **collection_counters(snapshot.generations),
+        **collection_counters(added_up(snapshot.generations)),
         "generations": tuple(
-            CollectionStats(**collection_counters((totals,))) for totals in snapshot.generations
+            CollectionStats(**collection_counters(totals)) for totals in snapshot.generations
         ),
         "collections_by_reason": snapshot.by_reason,
         "last_minute": MinuteStats(
-            **collection_counters((minute.totals,)), collections_by_generation=minute.collections
+            **collection_counters(minute.totals), collections_by_generation=minute.collections
         ),
     }
 
