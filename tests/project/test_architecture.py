@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,18 @@ def test_a_folder_imports_the_folders_below_it_and_nothing_else(path: Path) -> N
         allowed = [*allowed, "cli"]
     found = {folder_of(module) for module in imported(path)} - {own}
     assert found <= {*allowed}, f"{own} imports {sorted(found - {*allowed})}"
+
+
+def test_cython_files_import_the_folders_below_them_and_nothing_else() -> None:
+    if not (ROOT / "gcctl").is_dir():
+        pytest.skip("not in a source tree: no Cython files")
+    for path in (ROOT / "gcctl").rglob("*.p[yx]*"):
+        if path.suffix not in (".pyx", ".pxi", ".pxd"):
+            continue
+        own = path.relative_to(ROOT / "gcctl").parts[0]
+        modules = re.findall(r"^(?:from|c?import) +(gcctl[.\w]*)", path.read_text(), re.MULTILINE)
+        found = {folder_of(module) for module in modules} - {own}
+        assert found <= {*FOLDERS[: FOLDERS.index(own)]}, path
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
