@@ -1,4 +1,4 @@
-"""The buckets of the pause histogram (as in csrc/histogram.h), and percentiles from it.
+"""The buckets of the pause histogram (as in csrc/core/histogram.h), and percentiles from it.
 
 Each value below 16 ns has a bucket of its own. Every power of two above is cut into 16 equal
 buckets, so a bucket is at most 1/16 of its lower bound wide. Values of 2**37 ns (137 s) and more

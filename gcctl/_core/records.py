@@ -17,7 +17,7 @@ RING_SIZE = 256
 @public
 class ByReason(NamedTuple):
     """A count for each reason a collection can have, in the order of `GCCTL_REASON_…` in
-    csrc/recorder.h."""
+    csrc/core/event.h."""
 
     scheduled: int = 0
     """Due at a boundary."""

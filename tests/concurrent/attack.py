@@ -1,4 +1,6 @@
-"""Concurrent collections under a hostile service: python tests/attack.py --collections 10000.
+"""Concurrent collections under a hostile service.
+
+    python tests/concurrent/attack.py --collections 10000
 
 Threads build, link, drop and resurrect objects of every kind while collections run beside them.
 Prints one line of JSON; exits with 1 on any violation. Best run under PYTHONMALLOC=debug.

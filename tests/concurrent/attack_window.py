@@ -1,6 +1,8 @@
 """Attacks the steps of concurrent collections alone, as fast as they go, in a bare interpreter.
 
-    PYTHONMALLOC=debug python -I -S tests/attack_window.py PATH_OF_EXTENSION COLLECTIONS SEED
+    PYTHONMALLOC=debug python -I -S tests/concurrent/attack_window.py EXTENSION COLLECTIONS SEED
+
+EXTENSION is the path of the compiled module.
 
 `attack.py` attacks all of gcctl, with every kind of object. This one loads the extension without
 its package, so that a process has few objects and a collection takes a few milliseconds: for
