@@ -13,15 +13,15 @@ PYTEST_DONT_REWRITE
 # A distribution with a plugin for pytest has its packages rewritten, and pytest warns where one was
 # imported before it came, as by `gcctl run -m pytest`. So the word in the docstring.
 
-# A name is imported when it is first used: whoever only imports gcctl, or its command line, does
-# not wait for the rest. A test compares the three lists below.
+# What requests call is imported at once. The rest is imported when a name is first used: whoever
+# does not install gcctl does not wait for it. A test compares the lists of names below.
 
-import os
+from typing import TYPE_CHECKING
 
-from gcctl._process.installation import demand_no_leftovers
+from gcctl._base.late import importing
+from gcctl._process.boundary import request, run_request, tick
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing's own takes its time to import
+if TYPE_CHECKING:
     from gcctl._auto.stats import AutoStats, Decision
     from gcctl._base.errors import ConfigError, GcctlError
     from gcctl._concurrent.collection import ConcurrentCollection, ConcurrentRun
@@ -44,7 +44,6 @@ if TYPE_CHECKING:  # typing's own takes its time to import
     from gcctl._memory.recycling import RecycleAdvice
     from gcctl._monitor.alerts import Alert, AlertCounts
     from gcctl._monitor.statistics import CollectionStats, MemorySample, MinuteStats, Stats
-    from gcctl._process.boundary import request, run_request, tick
 
 __all__ = [
     "Alert",
@@ -103,24 +102,21 @@ _MODULES = {
     "_memory.recycling": ("RecycleAdvice",),
     "_monitor.alerts": ("Alert", "AlertCounts"),
     "_monitor.statistics": ("CollectionStats", "MemorySample", "MinuteStats", "Stats"),
-    "_process.boundary": ("request", "run_request", "tick"),
 }
 
-demand_no_leftovers()
-if os.environ.get("GCCTL_IMPL"):  # what is asked for and cannot be had is an error at once
-    import gcctl._process.twins  # noqa: F401
 
+if not TYPE_CHECKING:  # else type checkers would accept any name
 
-def __getattr__(name: str) -> object:
-    for module, names in _MODULES.items():
-        if name in names:
-            from importlib import import_module
+    def __getattr__(name):
+        for module, names in _MODULES.items():
+            if name in names:
+                from importlib import import_module
 
-            value: object = getattr(import_module(f"gcctl.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'gcctl' has no attribute {name!r}")
+                with importing:
+                    value = globals()[name] = getattr(import_module(f"gcctl.{module}"), name)
+                return value
+        raise AttributeError(f"module 'gcctl' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from gcctl._base import threads
+
 INTERVAL_SECONDS: Final = 0.1
 """The thread works when no boundary has come for so long."""
 
@@ -49,6 +51,7 @@ class IdleThread:
         """Work if the next boundary does not come. To be called at a boundary, or anywhere else."""
         if self._wake is not None:
             return
+        threads.prepare()
         # Two callers at once make two threads. The first thread ends when it finds that it was
         # replaced.
         wake = self._wake = _thread.allocate_lock()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from gcctl._base import log
+from gcctl._base import log, threads
 
 Message = TypeVar("Message")
 Callback = Callable[[Message], object]
@@ -48,6 +48,7 @@ class CallbackThread(Generic[Message]):
         """Raises TypeError if `callback` cannot be called."""
         if not callable(callback):
             raise TypeError(f"a callback for {self._what} is called with it, not {callback!r}")
+        threads.prepare()
         registered = _Registered(callback)
         self._registered = (*self._registered, registered)
 

@@ -7,7 +7,7 @@ def public(cls: type) -> type:
     """A class decorator: the class says that it is in `gcctl`. Put it above all others.
 
     Reprs, tracebacks, pickles and help() then show `gcctl.Stats`, wherever the class is defined. So
-    modules can be moved, and old pickles can still be read. `gcctl` must export the class.
+    modules can be moved, and pickles can still be read. `gcctl` must export the class.
     """
     defined_in = cls.__module__
     # Not inspect.get_annotations(): importing inspect costs as much as all of gcctl.

@@ -1,23 +1,27 @@
 """Immutable records with defaults, as `@dataclass(frozen=True, slots=True)` makes them.
 
 The module `dataclasses` imports `inspect`. The two take longer to import than all of gcctl. So a
-record becomes a dataclass only when somebody asks: `dataclasses.fields`, `asdict`, `replace` and
-`is_dataclass` work on it.
+record gets what makes it a dataclass when somebody asks for the first time: `dataclasses.fields`,
+`asdict` and `replace`, `pprint` and `inspect.signature` work on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
 
-class _DataclassFields:
-    """What `dataclasses` looks for in a class, made when it does."""
+class _OfDataclass:
+    """An attribute that a dataclass would have, made for the class when somebody asks for it."""
 
-    def __get__(self, instance: object, owner: type[_Record]) -> dict[str, Any]:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type[_Record]) -> Any:
         import dataclasses
+        import inspect
 
         def field(name: str) -> Any:
             if name in owner._hidden:
@@ -27,9 +31,20 @@ class _DataclassFields:
             return dataclasses.field()
 
         fields = [(name, kind, field(name)) for name, kind in owner._types.items()]
-        made = dataclasses.make_dataclass(owner.__name__, fields, frozen=True, kw_only=True)
-        found: dict[str, Any] = made.__dataclass_fields__  # type: ignore[attr-defined]
-        return found
+        made: Any = dataclasses.make_dataclass(
+            owner.__name__, fields, frozen=True, kw_only=owner._kw_only, slots=True
+        )
+        for name in ("__dataclass_fields__", "__dataclass_params__"):
+            setattr(owner, name, getattr(made, name))
+        if owner.__init__ is _Record.__init__:
+            owner.__signature__ = inspect.signature(made)  # type: ignore[attr-defined]
+        return getattr(owner, self._name)
+
+
+_OF_DATACLASS = {
+    name: _OfDataclass(name)
+    for name in ("__dataclass_fields__", "__dataclass_params__", "__signature__")
+}
 
 
 class _Record:
@@ -37,12 +52,14 @@ class _Record:
 
     __slots__ = ()
 
-    _types: ClassVar[dict[str, Any]] = {}
-    """Each field, and its annotation."""
-    _defaults: ClassVar[dict[str, Any]] = {}
-    _hidden: ClassVar[tuple[str, ...]] = ()
-    _given: ClassVar[tuple[str, ...]] = ()
-    """The others."""
+    if TYPE_CHECKING:  # they are no fields, and typing.get_type_hints() must not list them
+        _types: ClassVar[dict[str, Any]]
+        _defaults: ClassVar[dict[str, Any]]
+        _hidden: ClassVar[tuple[str, ...]]
+        _given: ClassVar[tuple[str, ...]]
+        _kw_only: ClassVar[bool]
+    else:
+        _types, _defaults, _hidden, _given = {}, {}, (), ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names = self._given
@@ -88,7 +105,11 @@ class _Record:
         return self._asdict()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        fill(self, state)
+        fill(self, {**self._defaults, **state})  # a field may have been added since it was pickled
+
+    def __replace__(self, /, **changes: Any) -> Any:
+        """For `copy.replace()`."""
+        return type(self)(**{name: getattr(self, name) for name in self._given} | changes)
 
 
 def _compared(self: _Record) -> dict[str, Any]:
@@ -114,7 +135,7 @@ def record(
     """Make a record of a class: its annotated names are the fields, after those of its bases.
 
     `hidden` fields are neither given nor shown nor compared. `kw_only` and `init=False` (the class
-    has an `__init__` of its own) are what type checkers are told.
+    has an `__init__` of its own) are told to type checkers and to who asks for the dataclass.
     """
 
     def make(cls: type[T]) -> type[T]:
@@ -130,7 +151,10 @@ def record(
         )
         namespace["__slots__"] = (*own,)
         namespace["__match_args__"] = (*namespace["_types"],)
-        namespace["__dataclass_fields__"] = _DataclassFields()
+        namespace["_kw_only"] = kw_only
+        namespace |= _OF_DATACLASS
+        if "__init__" in given:
+            del namespace["__signature__"]
         # Slots cannot be added to a class: it is made anew, as dataclasses does.
         made: type[T] = type(cls.__name__, (base,), namespace)
         made.__qualname__ = cls.__qualname__

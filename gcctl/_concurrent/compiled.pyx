@@ -39,7 +39,7 @@ cdef extern from "Python.h":
     PyInterpreterState *PyInterpreterState_Next(PyInterpreterState *interpreter)
 
 
-# Compared with INTERFACE of gcctl/_process/installation.py when this module is imported.
+# Compared with INTERFACE of gcctl/_base/installed_files.py when this module is imported.
 INTERFACE = 1
 
 cdef object gc_collect = gc.collect

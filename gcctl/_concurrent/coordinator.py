@@ -9,10 +9,11 @@ import time
 from _weakref import ref
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gcctl._base import log
+from gcctl._base.installed_files import demand_same_interface
+from gcctl._base.late import importing
 from gcctl._base.public import public
 from gcctl._concurrent.collection import (
     BUSY,
@@ -29,7 +30,6 @@ from gcctl._interpreter.collector import COLLECTOR
 from gcctl._memory.protocol import Memory
 from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
-from gcctl._process.installation import demand_same_interface
 
 if TYPE_CHECKING:
     from gcctl._concurrent.cycle_profile import CycleProfile, Cycles
@@ -75,6 +75,7 @@ class Coordinator:
 
     def __init__(self, core: Core, memory: Memory) -> None:
         self.core = core
+        self._cycles: Cycles | None = None
         self.slice_ns = SLICE_NS
         self.stop_the_world: Callable[[int], int] = self._stop_the_world
         self._memory = memory
@@ -100,12 +101,15 @@ class Coordinator:
         self._feasibility = Feasibility()
         self._prepared: tuple[int, str] | None = None  # when, and why not
 
-    @cached_property
+    @property
     def cycles(self) -> Cycles:
         """What the collections have found. Imported late: at the start there is nothing."""
-        from gcctl._concurrent.cycle_profile import Cycles
-
-        return Cycles()
+        with importing:
+            from gcctl._concurrent.cycle_profile import Cycles
+        new = Cycles()
+        if self._cycles is None:  # with the next line one step
+            self._cycles = new
+        return self._cycles
 
     @property
     def stats(self) -> ConcurrentStats:
@@ -129,7 +133,7 @@ class Coordinator:
         This takes as long as all other parts of the pause at its start, except the making of the
         child.
         """
-        if not self.missing:
+        if not self.missing and not _import_the_rest():
             now = self.core.now()
             self._prepared = now, self._feasibility.why_not(rss_bytes(self._memory), now)
 
@@ -168,7 +172,7 @@ class Coordinator:
 
     def _begin(self, handle: ConcurrentCollection, reason: int, anyway: bool) -> None:
         rss = rss_bytes(self._memory)
-        why = self.missing
+        why = self.missing or _import_the_rest()
         if not why and not anyway:
             why = self._why_not(rss)
         if not why:
@@ -294,6 +298,22 @@ class Coordinator:
             self._logged.add(why)
             with suppress(Exception):  # a broken logging setup must not break anything
                 log.warning("a full collection stopped the world: %s", why)
+
+
+def _import_the_rest() -> str:
+    """Import what a collection needs and most programs do not. Returns why that is not possible.
+
+    The process may have lost its files by now: it has changed its root, or its user, or an update
+    has replaced them.
+    """
+    try:
+        with importing:
+            import gcctl._concurrent.cycle_profile
+            import gcctl._memory.cgroup
+            import gcctl._memory.limits  # noqa: F401
+    except ImportError as error:
+        return f"a part of gcctl cannot be imported any more: {error}"
+    return ""
 
 
 def _missing(core: Core) -> str:

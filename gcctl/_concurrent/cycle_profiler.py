@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import gc
 
+from gcctl._base import threads
 from gcctl._concurrent.coordinator import Coordinator
 from gcctl._concurrent.cycle_profile import CycleProfile
 from gcctl._core.records import REASONS
@@ -40,6 +41,7 @@ class CycleProfiler:
         """Does nothing where concurrent collections are not possible. `why_not` says why."""
         if self.why_not:
             return
+        threads.prepare()
         automatic_gc.hold(self)
         self._stop.acquire()
         self._done.acquire()

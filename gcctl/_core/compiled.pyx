@@ -28,7 +28,7 @@ from gcctl._core.csrc cimport (
 from gcctl._core.records import Snapshot
 from gcctl._core.request import decorate, make_context
 
-# Compared with INTERFACE of gcctl/_process/installation.py when this module is imported.
+# Compared with INTERFACE of gcctl/_base/installed_files.py when this module is imported.
 INTERFACE = 1
 
 include "compiled_records.pxi"

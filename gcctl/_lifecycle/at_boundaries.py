@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from gcctl._base import log
+from gcctl._base.late import importing
 from gcctl._concurrent.collection import NEVER_BEGAN
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
@@ -35,8 +37,7 @@ class AtBoundaries:
         about, if it is about one."""
         parts = self._parts
         if kind == "report":
-            if log.informs():  # else the statistics would be made for nobody
-                log_line("%s", self._controller.stats())
+            log_line("%s", self._controller.stats)
         elif kind == "sweep_step":
             coordinator.sweep_step()
         elif kind == "full":
@@ -98,9 +99,11 @@ class AtBoundaries:
         self._parts.recycling.advise("memory_limit", f"collecting does not help: {event}")
 
 
-def log_line(text: str, stats: Stats) -> None:
-    """The statistics in one line of the log; `text` has a %s for them."""
+def log_line(text: str, stats: Callable[[], Stats]) -> None:
+    """The statistics in one line of the log; `text` has a %s for them. They are only made where
+    somebody sees the line."""
     if log.informs():
-        from gcctl._monitor.report import line  # as Controller.report()
+        with importing:
+            from gcctl._monitor.report import line
 
-        log.info(text, line(stats))
+        log.info(text, line(stats()))

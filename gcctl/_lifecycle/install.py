@@ -16,11 +16,15 @@ from gcctl._config.config import Config, disabled
 from gcctl._interpreter.forks import ForkGuard
 from gcctl._interpreter.preload import preload
 from gcctl._interpreter.settings import NotRestoredError
+from gcctl._lifecycle import hold
 from gcctl._lifecycle.batch import batches
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.installation import Installation
 from gcctl._monitor.statistics import Stats
-from gcctl._process import twins
+from gcctl._process import boundary, twins
+
+LOADED = (boundary, hold)
+"""What requests call is imported by now: later, a process may have lost its files."""
 
 EXIT_WAIT_SECONDS = 5.0
 """How long the exit of the process waits for another thread's install() or uninstall()."""

@@ -201,8 +201,8 @@ class Installation:
             last_first.callback(parts.monitor.alerts.finish, DELIVERY_SECONDS)
             for found in self._notes:
                 log.warning("%s", found)
-            if parts.final is not None and log.informs():
-                log_line("uninstalled: %s", parts.final)
+            if parts.final is not None:
+                log_line("uninstalled: %s", self.controller.stats)
 
     def idle(self) -> float | None:
         """As `gcctl._lifecycle.install.idle()`."""

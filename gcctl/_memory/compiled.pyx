@@ -18,7 +18,7 @@ from gcctl._memory.csrc cimport (
 
 from gcctl._memory.protocol import MAX_THRESHOLDS
 
-# Compared with INTERFACE of gcctl/_process/installation.py when this module is imported.
+# Compared with INTERFACE of gcctl/_base/installed_files.py when this module is imported.
 INTERFACE = 1
 
 cdef enum:

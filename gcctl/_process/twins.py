@@ -9,9 +9,9 @@ import importlib.util
 import os
 
 from gcctl._base.errors import GcctlError
+from gcctl._base.installed_files import demand_no_leftovers, demand_same_interface
 from gcctl._core.protocol import Core
 from gcctl._memory.protocol import Memory
-from gcctl._process.installation import demand_same_interface
 
 CHOICES = ("c", "python")
 
@@ -45,6 +45,8 @@ def _choose(asked: str) -> tuple[type[Core], type[Memory], str]:
     demand_same_interface(c_memory)
     return c_core.Core, c_memory.Memory, "c-asked-for" if asked else "c-built"
 
+
+demand_no_leftovers()
 
 core_class, memory_class, reason = _choose(os.environ.get("GCCTL_IMPL", ""))
 

@@ -140,9 +140,10 @@ def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dic
     """The program's environment, with `_boot` in PYTHONPATH and the order for it.
 
     The order says how to undo that. Where python was told to ignore its environment variables (-E,
-    -I), it must now read PYTHONPATH. So the other variables are hidden until `_boot` runs.
+    -I), it now must not, for PYTHONPATH's sake: so the others are put away meanwhile, under names
+    that begin as the order's.
     """
-    hidden: dict[str, str | None] = {"PYTHONPATH": environ.get("PYTHONPATH")}
+    hidden = {"PYTHONPATH": environ.get("PYTHONPATH")}
     if sys.flags.ignore_environment:
         hidden |= {name: environ[name] for name in environ if name.startswith("PYTHON")}
     environment = {name: value for name, value in environ.items() if name not in hidden}
@@ -150,7 +151,10 @@ def _environment(order: Mapping[str, object], environ: Mapping[str, str]) -> dic
     if environ.get("PYTHONPATH") and not sys.flags.ignore_environment:
         paths.append(environ["PYTHONPATH"])
     environment["PYTHONPATH"] = os.pathsep.join(paths)
-    environment[ORDER_VARIABLE] = marshal.dumps({**order, "environ": hidden}).hex()
+    for name, value in hidden.items():
+        if value is not None:
+            environment[f"{ORDER_VARIABLE}_{name}"] = value
+    environment[ORDER_VARIABLE] = marshal.dumps({**order, "hidden": list(hidden)}).hex()
     return environment
 
 

@@ -1,7 +1,7 @@
 """A test suite under gcctl: each test is a request, so collections come between tests.
 
 `pytest --gcctl` does it; docs/integrations/pytest.md has the rest. The options are in the module
-`_pytest_options`, which imports this one if they are given.
+`_gcctl_pytest`, which imports this one if they are given.
 """
 
 from __future__ import annotations

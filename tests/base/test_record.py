@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
+import inspect
 import pickle
+import pprint
+import sys
+import typing
 
 import pytest
 
@@ -86,6 +91,37 @@ def test_what_dataclasses_does_works() -> None:
     assert dataclasses.fields(Point)[1].default == 2
     assert dataclasses.asdict(point) == {"x": 1, "y": 2, "name": "a", "z": 3}
     assert dataclasses.replace(point, y=7) == Point3(1, 7, "a")
+
+
+def test_what_others_do_with_dataclasses_works() -> None:
+    point = Point3(1, name="a")
+    assert pprint.pformat(point) == repr(point)
+    assert str(inspect.signature(Point)) == "(x: 'int', y: 'int' = 2, name: 'str' = '') -> None"
+    assert dataclasses.fields(Point)[0] is dataclasses.fields(Point)[0]
+    assert not dataclasses.fields(Point)[0].kw_only
+    assert typing.get_type_hints(Point) == {"x": int, "y": int, "name": str}
+
+    @dataclasses.dataclass(frozen=True)
+    class Mine(Point3):
+        extra: int = 0
+
+    assert Mine(1, extra=4).extra == 4
+    if sys.version_info >= (3, 13):
+        assert copy.replace(point, y=7) == Point3(1, 7, "a")
+
+
+def test_asking_again_leaves_no_garbage() -> None:
+    dataclasses.asdict(Point(1))
+    gc.collect()
+    for _ in range(10):
+        dataclasses.asdict(Point(1))
+    assert gc.collect() < 10
+
+
+def test_a_field_that_came_after_a_pickle_has_its_default() -> None:
+    point = Point.__new__(Point)
+    point.__setstate__({"x": 1})  # type: ignore[attr-defined]
+    assert point == Point(1)
 
 
 def test_copies_pickles_and_patterns() -> None:

@@ -84,7 +84,7 @@ def fresh(no_collection_by_itself: None, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A profile of this test alone, without what is left of others."""
     monkeypatch.setattr("gcctl._concurrent.feasibility.Feasibility.why_not", lambda *expected: "")
     gc.collect()
-    monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator.cycles", Cycles())
+    monkeypatch.setattr("gcctl._concurrent.coordinator.coordinator._cycles", Cycles())
     yield
     gcctl.collect_concurrently().finish()
 

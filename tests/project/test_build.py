@@ -34,6 +34,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ignore = shutil.ignore_patterns("*.so", "__pycache__", "_*.c")
         shutil.copytree(ROOT / name, tree / name, ignore=ignore)
     for name in (
+        "_gcctl_cli.py",
+        "_gcctl_pytest.py",
         "setup.py",
         "pyproject.toml",
         "README.md",

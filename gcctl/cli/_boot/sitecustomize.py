@@ -31,8 +31,9 @@ def _start() -> None:
     if text is None:  # somebody else has put this directory in PYTHONPATH
         return
     order = marshal.loads(bytes.fromhex(text))
-    for name, value in order["environ"].items():
+    for name in order["hidden"]:
         os.environ.pop(name, None)
+        value = os.environ.pop(f"_GCCTL_RUN_{name}", None)
         if value is not None:
             os.environ[name] = value
     _load_gcctl(order["package"])
@@ -55,7 +56,7 @@ def _install(order: Mapping[str, Any]) -> None:
     """Install gcctl as `order` (see `gcctl.cli.run`) says, until the program has ended."""
     import gcctl
 
-    if order["report"] or order["json"]:
+    if order["report"] or order["json"] or order["log_level"]:
         # Now: later it could find the program's modules instead.
         import gcctl._monitor.report
 

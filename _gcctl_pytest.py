@@ -1,7 +1,7 @@
 """The options of gcctl's pytest plugin.
 
-pytest imports its plugins whenever it starts. So this module imports nothing of gcctl: the rest
-comes when it is asked for.
+It is beside the package and not in it, because pytest imports its plugins whenever it starts. A run
+that does not ask for gcctl must not import it, nor fail if it cannot be imported.
 """
 
 from __future__ import annotations

@@ -20,18 +20,72 @@ It is raised here and in all of them when the Python files and the compiled modu
 way that those of before do not fit any more.
 """
 
-TOP_LEVEL = ("__init__", "__main__")
-"""The modules of the package itself. All others are in folders; before, they were beside these."""
+OLD_MODULES = frozenset(
+    [
+        "_concurrent",
+        "_core",
+        "_csrc",
+        "_fields",
+        "_impl",
+        "_memory",
+        "_protocol",
+        "_pycore",
+        "_pyentry",
+        "_pymemory",
+        "_pyrecorder",
+        "_request",
+        "adaptive",
+        "alerts",
+        "auto",
+        "automatic",
+        "batches",
+        "boundary",
+        "cgroup",
+        "collectors",
+        "concurrent",
+        "concurrent_run",
+        "config",
+        "controller",
+        "cycle_profiler",
+        "cycles",
+        "debt",
+        "delivery",
+        "deputy",
+        "errors",
+        "fork",
+        "full_collections",
+        "heap",
+        "histogram",
+        "holding",
+        "jitter",
+        "lifecycle",
+        "limits",
+        "monitor",
+        "policy",
+        "preload",
+        "pressure",
+        "prospects",
+        "recycling",
+        "report_json",
+        "reporting",
+        "safety_net",
+        "settings",
+        "staggering",
+        "tenure",
+        "units",
+    ]
+)
+"""Modules that were beside `__init__` before they came into folders."""
 
 MODULE_SUFFIXES = (".py", ".pyc", ".so", ".pyd")
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 AGAIN = "then install gcctl again (pip install --force-reinstall gcctl)"
 
 
-def demand_no_leftovers(package: str = PACKAGE) -> None:
+def demand_no_leftovers(package: str | None = None) -> None:
     """Raise GcctlError if modules of an older gcctl are in the package's directory."""
+    if package is None:
+        package = os.path.dirname(os.path.dirname(os.path.abspath(globals().get("__file__", ""))))
     try:
         names = os.listdir(package)
     except OSError:  # not in a directory: in a zip file, or frozen
@@ -39,7 +93,7 @@ def demand_no_leftovers(package: str = PACKAGE) -> None:
     leftovers = [
         name
         for name in names
-        if name.endswith(MODULE_SUFFIXES) and name.partition(".")[0] not in TOP_LEVEL
+        if name.endswith(MODULE_SUFFIXES) and name.partition(".")[0] in OLD_MODULES
     ]
     if leftovers:
         raise GcctlError(

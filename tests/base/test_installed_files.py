@@ -15,7 +15,7 @@ import pytest
 
 import gcctl
 from gcctl._base.errors import GcctlError
-from gcctl._process.installation import (
+from gcctl._base.installed_files import (
     INTERFACE,
     demand_no_leftovers,
     demand_same_interface,
@@ -76,7 +76,8 @@ def test_all_leftovers_are_named_at_once(copy: Path) -> None:
 
 
 def test_what_is_no_module_of_an_older_gcctl_is_left_alone(tmp_path: Path) -> None:
-    for name in ("__init__.py", "__init__.pyc", "__main__.py", "py.typed", "notes.txt"):
+    odd = ("._config.py", ".#__init__.py", "__init__ (copy).py")
+    for name in ("__init__.py", "__init__.pyc", "__main__.py", "py.typed", "notes.txt", *odd):
         (tmp_path / name).touch()
     (tmp_path / "_core").mkdir()
     (tmp_path / "__pycache__").mkdir()
@@ -96,7 +97,7 @@ def test_a_module_of_another_interface_is_named(number: int | None) -> None:
 
 def test_a_stale_build_is_an_error_that_says_what_to_remove(copy: Path) -> None:
     core = pytest.importorskip("gcctl._core.compiled", reason="the compiled core is not installed")
-    source = copy / "gcctl" / "_process" / "installation.py"
+    source = copy / "gcctl" / "_base" / "installed_files.py"
     text = source.read_text()
     newer = text.replace(f"INTERFACE = {INTERFACE}", f"INTERFACE = {INTERFACE + 1}")
     assert newer != text
