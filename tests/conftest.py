@@ -103,7 +103,7 @@ def interpreter_as_found() -> Iterator[None]:
             if name.startswith("GCCTL_") and name != "GCCTL_IMPL":
                 patch.delenv(name)
         # A machine that is busy with something else may take a second to switch threads.
-        patch.setattr("gcctl._lifecycle.installation.DELIVERY_SECONDS", PATIENCE_SECONDS)
+        patch.setattr("gcctl._lifecycle.installation.CALLBACK_SECONDS", PATIENCE_SECONDS)
         yield
         try:
             gcctl.uninstall()

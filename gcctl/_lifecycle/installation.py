@@ -28,7 +28,7 @@ from gcctl._process import twins
 FULL = 2
 REQUESTED = REASONS.index("requested")
 
-DELIVERY_SECONDS = 1.0
+CALLBACK_SECONDS = 1.0
 """How long uninstalling waits for callbacks that have not been called yet."""
 
 
@@ -197,8 +197,8 @@ class Installation:
         """Log what was found at the end, and wait for callbacks that have not been called yet."""
         parts = self._parts
         with ExitStack() as last_first:
-            last_first.callback(parts.recycling.finish, DELIVERY_SECONDS)
-            last_first.callback(parts.monitor.alerts.finish, DELIVERY_SECONDS)
+            last_first.callback(parts.recycling.finish, CALLBACK_SECONDS)
+            last_first.callback(parts.monitor.alerts.finish, CALLBACK_SECONDS)
             for found in self._notes:
                 log.warning("%s", found)
             if parts.final is not None:

@@ -28,7 +28,7 @@ class Recycling:
 
     def __init__(self, after_requests: int | None, above_bytes: int | None, jitter: float) -> None:
         self._configured = after_requests, above_bytes, jitter
-        self._delivery: CallbackThread[RecycleAdvice] = CallbackThread("advice to recycle")
+        self._callbacks: CallbackThread[RecycleAdvice] = CallbackThread("advice to recycle")
         self.draw()
 
     def draw(self) -> None:
@@ -42,10 +42,10 @@ class Recycling:
         self.above_bytes = above_bytes and _drawn(above_bytes, jitter)
 
     def add_callback(self, callback: Callback[RecycleAdvice]) -> None:
-        self._delivery.add(callback)
+        self._callbacks.add(callback)
         advice = self.advice
         if advice is not None:
-            self._delivery.send(advice)
+            self._callbacks.send(advice)
 
     def advise(self, reason: Literal["requests", "rss", "memory_limit"], message: str) -> None:
         """Advise once: later calls do nothing, because a worker is recycled only once."""
@@ -53,18 +53,18 @@ class Recycling:
         if self.advice is not None:  # with the next line one step
             return
         self.advice = advice
-        self._delivery.send(advice)
+        self._callbacks.send(advice)
         log.warning("this worker should be recycled: %s", message)
 
     def resume(self) -> None:
-        self._delivery.resume()
+        self._callbacks.resume()
 
     def finish(self, seconds: float) -> None:
-        self._delivery.finish(seconds)
+        self._callbacks.finish(seconds)
 
     def after_fork(self) -> None:
         self.draw()
-        self._delivery.after_fork()
+        self._callbacks.after_fork()
 
 
 def _drawn(most: int, jitter: float) -> int:

@@ -320,7 +320,7 @@ class TestCallbacks:
         assert controller.stats().recycle_advice is not None
 
     def test_one_that_blocks_holds_up_nobody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gcctl._lifecycle.installation.DELIVERY_SECONDS", 0.05)
+        monkeypatch.setattr("gcctl._lifecycle.installation.CALLBACK_SECONDS", 0.05)
         leave = threading.Event()
         told: list[str] = []
         controller = install(recycle_after_requests=1, memory_limit=LITTLE)

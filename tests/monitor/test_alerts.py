@@ -440,7 +440,7 @@ class TestCallbacks:
                 pass
         assert gcctl.stats().requests == 100
         with monkeypatch.context() as patch:
-            patch.setattr("gcctl._lifecycle.installation.DELIVERY_SECONDS", 0.05)
+            patch.setattr("gcctl._lifecycle.installation.CALLBACK_SECONDS", 0.05)
             gcctl.uninstall()
         assert not controller.installed
         assert "callbacks for alerts: 1 not delivered yet, 0 dropped" in caplog.text
@@ -550,7 +550,7 @@ class TestCallbacks:
 
             atexit.register(try_a_thread)
             import gcctl._lifecycle.installation
-            gcctl._lifecycle.installation.DELIVERY_SECONDS = 60
+            gcctl._lifecycle.installation.CALLBACK_SECONDS = 60
             logging.basicConfig(stream=sys.stdout, format="%(levelname)s")
             gc.disable()
             controller = gcctl.install("off", max_pause=1e-9)
@@ -616,7 +616,7 @@ class TestCallbacksAndForks:
         out = run_program(
             """
             import os, gcctl._lifecycle.installation
-            gcctl._lifecycle.installation.DELIVERY_SECONDS = 60
+            gcctl._lifecycle.installation.CALLBACK_SECONDS = 60
             controller = gcctl.install("off", max_pause="1h", memory_limit=2**20)
             parent, statuses = os.getpid(), []
 

@@ -18,6 +18,7 @@ REPLACED = {
     "looks": "checks",
     "attend": "sweep_step",
     "attends": "sweep_step",
+    "delivery": "callbacks",
     "deputy": "idle",
     "prospects": "feasibility",
 }
@@ -26,7 +27,10 @@ REPLACED = {
 PYTHON = sorted(PACKAGE.rglob("*.py"))
 COMPILED = [
     path
-    for folder, endings in (("gcctl", ("*.pyx", "*.pxd", "*.pyi")), ("csrc", ("*.c", "*.h")))
+    for folder, endings in (
+        ("gcctl", ("*.pyx", "*.pxi", "*.pxd", "*.pyi")),
+        ("csrc", ("*.c", "*.h")),
+    )
     for ending in endings
     for path in sorted((ROOT / folder).rglob(ending))
 ]
