@@ -13,24 +13,11 @@ if TYPE_CHECKING:
     import logging
 
 
-_to_program_alone = False
-
-
-def leave_to_program() -> None:
-    """Lines go to the handlers that the program sets up; where it has none, nowhere. Python itself
-    would print warnings to stderr then."""
-    global _to_program_alone
-    _to_program_alone = True
-
-
 def logger() -> logging.Logger:
     """gcctl's logger."""
     import logging
 
-    logger = logging.getLogger("gcctl")
-    if _to_program_alone and not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-    return logger
+    return logging.getLogger("gcctl")
 
 
 def informs() -> bool:

@@ -18,17 +18,3 @@ log.warning("a %s", "warning")
 print("logging" in sys.modules)
 """
     assert run_program(program, tmp_path) == "False\na warning\nTrue\n"
-
-
-def test_where_the_program_has_no_handler_nothing_is_printed(tmp_path: Path) -> None:
-    program = """
-import sys
-sys.stderr = sys.stdout
-from gcctl._base import log
-log.leave_to_program()
-log.warning("unseen")
-import logging
-logging.basicConfig(format="%(filename)s %(message)s")
-log.warning("seen")
-"""
-    assert run_program(program, tmp_path) == "program.py seen\n"

@@ -843,3 +843,22 @@ def test_the_installed_command_becomes_the_program(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("import gcctl; print(gcctl.stats().policy)")
     done = run([command, "run", "--policy", "production", "program.py"], tmp_path)
     assert outcome(done) == (0, "production\n", "")
+
+
+def test_the_program_s_log_has_gcctl_s_last_lines(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import gc, logging\n"
+        "logging.basicConfig(filename='log', filemode='w', level=logging.INFO)\n"
+        "gc.set_threshold(123)\n"
+    )
+    assert run([*RUN, "--policy", "production", "program.py"], tmp_path).returncode == 0
+    lines = (tmp_path / "log").read_text()
+    assert "gc settings left as they are" in lines
+    assert "uninstalled: " in lines
+
+
+def test_a_long_pythonpath_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import os; print(len(os.environ['PYTHONPATH']))")
+    long = os.pathsep.join(f"{tmp_path}/{number:0100}" for number in range(600))
+    completed = run([*RUN, "program.py"], tmp_path, PYTHONPATH=long)
+    assert (completed.stdout, completed.stderr) == (f"{len(long)}\n", "")

@@ -105,14 +105,16 @@ def _controller(order: Mapping[str, Any]) -> gcctl.Controller:
 
 
 def _set_up_logging(level: str | None) -> None:
-    from gcctl._base import log
-
-    if level is None:
-        log.leave_to_program()  # our lines have no place among its own output
-        return
+    # Now: later it could find the program's modules instead. And its handlers are to be open still
+    # when gcctl's last lines come: what registers for the exit first is called last.
     import logging
 
-    logger = log.logger()
+    logger = logging.getLogger("gcctl")
+    if level is None:
+        # The program's own handlers get the log. Without any, logging would print warnings to
+        # stderr, mixed with the program's own output.
+        logger.addHandler(logging.NullHandler())
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("gcctl: %(levelname)s: %(message)s"))
     logger.addHandler(handler)
