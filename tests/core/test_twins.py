@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,7 @@ def in_thread(work: Callable[[], object]) -> None:
 @pytest.fixture(autouse=True)
 def workers_end() -> Iterator[None]:
     yield
+    gc.collect()  # entries that are dropped have boundaries, at which work may be done in a thread
     while workers:
         workers.pop().shutdown()
 
