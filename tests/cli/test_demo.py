@@ -24,9 +24,10 @@ import pytest
 
 from gcctl._interpreter.collector import COLLECTOR
 from gcctl.cli import main
-from gcctl.cli._demo import batch, client, files, scenario_files, scenario_requests, workload
+from gcctl.cli._demo import scenario_files, scenario_requests
 from gcctl.cli._demo.child import Child, TrialError
-from gcctl.cli._demo.meter import Meter, peak_rss_bytes, rss_bytes
+from gcctl.cli._demo.processes import batch, client, files, workload
+from gcctl.cli._demo.processes.meter import Meter, peak_rss_bytes, rss_bytes
 
 DEMO = [sys.executable, "-m", "gcctl", "demo"]
 LONG = [*DEMO, "--requests", "100000", "--heap", "0", "--policies", "production"]
@@ -426,7 +427,9 @@ def children_of(pid: int, *names: str) -> dict[str, psutil.Process]:
     for child in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was listed
             command = child.cmdline()
-            found.update({name: child for name in names if f"gcctl.cli._demo.{name}" in command})
+            found.update(
+                {name: child for name in names if f"gcctl.cli._demo.processes.{name}" in command}
+            )
     return found if len(found) == len(names) else {}
 
 

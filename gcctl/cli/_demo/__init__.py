@@ -1,1 +1,4 @@
-"""What `gcctl demo` measures, and how: each scenario, and the processes that it runs."""
+"""What `gcctl demo` measures, and how: a module for each scenario. Its processes are in a folder.
+
+May import the packages of gcctl, but not integrations or exporters.
+"""

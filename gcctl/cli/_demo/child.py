@@ -92,7 +92,7 @@ class Child:
 
 def module(command: Command, name: str, **plan: Any) -> list[str]:
     """The command that runs a module of the demo with its plan as JSON."""
-    return [*command(f"gcctl.cli._demo.{name}"), json.dumps(plan)]
+    return [*command(f"gcctl.cli._demo.processes.{name}"), json.dumps(plan)]
 
 
 def run_alone(what: str, command: list[str], progress: Callable[[int], None]) -> dict[str, Any]:

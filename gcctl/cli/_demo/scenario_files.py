@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gcctl._base.units import size
 from gcctl.cli._demo import options, table
 from gcctl.cli._demo.child import Command, TrialError, module, run_alone
-from gcctl.cli._demo.files import CHUNK_BYTES, EVERY, MIB
+from gcctl.cli._demo.processes.files import CHUNK_BYTES, EVERY, MIB
 from gcctl.cli._demo.progress import Show
 from gcctl.cli._demo.scenario import Scenario, Settings
 from gcctl.cli._demo.table import Row

@@ -1,6 +1,6 @@
 """The work of the scenario "batch": one large structure, built in one go.
 
-    python -m gcctl.cli._demo.batch '{"objects": 5000000, "gcctl": true}'
+    python -m gcctl.cli._demo.processes.batch '{"objects": 5000000, "gcctl": true}'
 
 It says "measured".
 """
@@ -16,8 +16,8 @@ from typing import Any
 
 import gcctl
 from gcctl._process import twins
-from gcctl.cli._demo import pipes
-from gcctl.cli._demo.meter import Meter, rss_bytes
+from gcctl.cli._demo.processes import pipes
+from gcctl.cli._demo.processes.meter import Meter, rss_bytes
 
 OBJECTS_PER_ORDER = 4
 CUSTOMERS = 1_000

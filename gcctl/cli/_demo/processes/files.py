@@ -1,6 +1,6 @@
 """The work of the scenario "files": a file of text, written and then processed chunk by chunk.
 
-    python -m gcctl.cli._demo.files '{"mib": 50, "limit_bytes": 33554432}'
+    python -m gcctl.cli._demo.processes.files '{"mib": 50, "limit_bytes": 33554432}'
 
 The limit is in bytes above memory at the start. With one, the chunks go through `gcctl.batched_gc`
 under that `memory_limit`. With null, gcctl is not installed and automatic GC collects. It says
@@ -26,8 +26,8 @@ from typing import BinaryIO
 
 import gcctl
 from gcctl._process import twins
-from gcctl.cli._demo import pipes
-from gcctl.cli._demo.meter import Meter, peak_rss_bytes, rss_bytes
+from gcctl.cli._demo.processes import pipes
+from gcctl.cli._demo.processes.meter import Meter, peak_rss_bytes, rss_bytes
 
 MIB = 2**20
 CHUNK_BYTES = MIB

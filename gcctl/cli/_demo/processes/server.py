@@ -1,6 +1,6 @@
 """The service: one synchronous worker on loopback, in a process of its own.
 
-    python -m gcctl.cli._demo.server '{"policy": "off", "heap": 100000}'
+    python -m gcctl.cli._demo.processes.server '{"policy": "off", "heap": 100000}'
 
 It says "ready" with its port, "measuring" when told to measure, and "measured" when told to stop.
 gcctl is installed after the warm-up, when measuring begins. So its counters and its longest pause
@@ -22,8 +22,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import gcctl
-from gcctl.cli._demo import pipes
-from gcctl.cli._demo.workload import application, catalogue
+from gcctl.cli._demo.processes import pipes
+from gcctl.cli._demo.processes.workload import application, catalogue
 
 POLL_SECONDS = 0.05
 """How soon an idle server notices a word from its parent."""

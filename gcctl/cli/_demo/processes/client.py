@@ -1,6 +1,6 @@
 """The load: real HTTP requests at a constant rate, from a process of its own.
 
-    python -m gcctl.cli._demo.client '{"port": 8000, "rate": 120, "requests": 2000, "warmup": 200}'
+    python -m gcctl.cli._demo.processes.client '{"port": 8000, "rate": 120, "requests": 2000}'
 
 An open loop: request n is due at n / rate, whether or not the requests before it were answered. Its
 latency runs from then to the last byte of the answer. A client that waits for each answer before it
@@ -19,8 +19,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from gcctl.cli._demo import pipes
-from gcctl.cli._demo.workload import PATH, REQUEST_HEADERS
+from gcctl.cli._demo.processes import pipes
+from gcctl.cli._demo.processes.workload import PATH, REQUEST_HEADERS
 
 CONNECTIONS = 64
 """Requests that can be under way at once. When all are, the next request is sent late. Its latency
