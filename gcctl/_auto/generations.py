@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gcctl._auto.checks import Boundaries
 from gcctl._auto.debt import MIDDLE, OLD, YOUNG, Debt, Limits
 from gcctl._auto.full_collections import NS_PER_BYTE, FullCollections, WholeHeap
-from gcctl._auto.pace import Boundaries
 from gcctl._auto.skipping import Skips, is_too_long, why_skip
 from gcctl._auto.stats import Decisions
 from gcctl._base.units import duration

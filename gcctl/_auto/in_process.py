@@ -8,7 +8,7 @@ from _weakref import ref
 from collections.abc import Callable
 from typing import Any
 
-from gcctl._auto.idle import INTERVAL_SECONDS, STEP_SECONDS, IdleThread
+from gcctl._auto.checks import INTERVAL_SECONDS, STEP_SECONDS, IdleThread
 from gcctl._auto.process_heap import ProcessHeap
 from gcctl._auto.rules import Rules
 from gcctl._auto.stats import AutoStats

@@ -20,19 +20,18 @@ heap goes through them again. The rules:
 6. A program that marks no requests is left to automatic GC, which is spared some of its work
    (`without_requests.py`).
 
-Checks come at boundaries (`pace.py`), and from a thread while no boundary comes (`idle.py`). Each
-stops the process once for an older generation at most. docs/auto.md has the reasons, and what was
-measured.
+Checks come at boundaries, and from a thread while no boundary comes (`checks.py`). Each stops the
+process once for an older generation at most. docs/auto.md has the reasons, and what was measured.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from gcctl._auto.checks import Pace
 from gcctl._auto.debt import MIDDLE, OLD, YOUNG, Limits
 from gcctl._auto.full_collections import FullCollections
 from gcctl._auto.generations import Generations, Heap
-from gcctl._auto.pace import Pace
 from gcctl._auto.safety_net import SafetyNet
 from gcctl._auto.stats import AutoStats, Decisions
 from gcctl._auto.without_requests import WithoutRequests

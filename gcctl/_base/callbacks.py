@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from gcctl._base import log, threads
+from gcctl._base import log
+from gcctl._base.late import before_a_thread
 
 Message = TypeVar("Message")
 Callback = Callable[[Message], object]
@@ -48,7 +49,7 @@ class CallbackThread(Generic[Message]):
         """Raises TypeError if `callback` cannot be called."""
         if not callable(callback):
             raise TypeError(f"a callback for {self._what} is called with it, not {callback!r}")
-        threads.prepare()
+        before_a_thread()
         registered = _Registered(callback)
         self._registered = (*self._registered, registered)
 

@@ -40,5 +40,14 @@ class _Importing:
 
 importing = _Importing()
 
+
+def before_a_thread() -> None:
+    """Import `threading` here, and not in a thread of gcctl's by the first line that it logs.
+
+    Up to CPython 3.12 the thread that imports `threading` counts as the main thread for ever.
+    """
+    import threading  # noqa: F401
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=importing.before_fork, after_in_child=importing.after_fork)

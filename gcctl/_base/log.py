@@ -7,6 +7,7 @@ has set up a handler: a line below a warning would go nowhere, so it is not made
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,3 +40,12 @@ def warning(text: str, *args: Any) -> None:
 def exception(text: str, *args: Any) -> None:
     """With the traceback of the exception that is being handled."""
     logger().exception(text, *args, stacklevel=2)
+
+
+def log_fault() -> None:
+    """Log the exception being handled, once for a core; never raises. An error inside gcctl never
+    reaches the program: it is logged once, and counted."""
+    with suppress(Exception):  # a broken logging setup must not break the request either
+        exception(
+            "an error inside gcctl was kept away from a request; further ones are only counted"
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import _thread
 import gc
 
-from gcctl._base import threads
+from gcctl._base.late import before_a_thread
 from gcctl._concurrent.coordinator import Coordinator
 from gcctl._concurrent.cycle_profile import CycleProfile
 from gcctl._core.records import REASONS
@@ -41,7 +41,7 @@ class CycleProfiler:
         """Does nothing where concurrent collections are not possible. `why_not` says why."""
         if self.why_not:
             return
-        threads.prepare()
+        before_a_thread()
         automatic_gc.hold(self)
         self._stop.acquire()
         self._done.acquire()

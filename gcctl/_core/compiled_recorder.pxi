@@ -10,7 +10,7 @@ from gcctl._core.csrc cimport (
     gcctl_recorder_clear,
 )
 
-from gcctl._base.faults import log_fault
+from gcctl._base.log import log_fault
 
 
 @cython.internal  # nobody makes one: it is a part of Core

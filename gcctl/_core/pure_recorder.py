@@ -9,7 +9,7 @@ import time
 from collections import deque
 from typing import Any
 
-from gcctl._base.faults import log_fault
+from gcctl._base.log import log_fault
 from gcctl._core.protocol import Kind, Notify
 from gcctl._core.pure_counters import NEVER_DUE, LastMinuteSlots, Totals
 from gcctl._core.records import GENERATIONS, REASONS, RING_SIZE, Event, Tally

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from gcctl._base import threads
+from gcctl._base.late import before_a_thread
 from gcctl._config.config import disabled
 from gcctl._config.fields import shown
 from gcctl._core.protocol import Core
@@ -37,7 +37,7 @@ class MemoryThread:
     """Checks memory in a thread of its own, because a batch has no boundaries for that."""
 
     def __init__(self, check: Callable[[], object], interval: float) -> None:
-        threads.prepare()
+        before_a_thread()
         self._check = check
         self._interval = interval
         self._stop = _thread.allocate_lock()

@@ -7,7 +7,7 @@ import os
 import time
 from types import TracebackType
 
-from gcctl._base import threads
+from gcctl._base.late import before_a_thread
 from gcctl._base.public import public
 from gcctl._config.config import disabled
 from gcctl._config.fields import DURATION, parse
@@ -46,7 +46,7 @@ class Sections:
 
     def enter(self, section: Section) -> None:
         """`leave()` undoes it, even where it was interrupted."""
-        threads.prepare()
+        before_a_thread()
         self._core.hold()
         section.holds_core = True  # one step with the end of the call: see AutomaticGC
         automatic_gc.hold(section)

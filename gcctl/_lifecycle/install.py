@@ -201,7 +201,7 @@ def installed() -> Controller | None:
 def idle() -> float | None:
     """Do what waits for idle time, in a thread of the program that has nothing to do.
 
-    Called when that thread has waited for `idle.INTERVAL_SECONDS`. Returns after how many seconds
+    Called when that thread has waited for `checks.INTERVAL_SECONDS`. Returns after how many seconds
     to call it again; None: not before the next boundary. For integrations that know of a place
     where the program waits.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gcctl._auto.in_process import AutoInProcess
-from gcctl._base.faults import log_fault
+from gcctl._base.log import log_fault
 from gcctl._concurrent.staggering import InTurn
 from gcctl._config.config import Config
 from gcctl._core.protocol import Core

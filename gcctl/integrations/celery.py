@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 import gcctl
-from gcctl._auto.idle import INTERVAL_SECONDS
+from gcctl._auto.checks import INTERVAL_SECONDS
 from gcctl._base.extras import require
 from gcctl._config.config import Config, disabled
 from gcctl._interpreter.preload import preload

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from processes import wait_until
 
-from gcctl._auto.idle import IdleThread
-from gcctl._base.faults import log_fault
+from gcctl._auto.checks import IdleThread
+from gcctl._base.log import log_fault
 
 
 def test_a_boundary_that_found_the_thread_still_there_is_not_forgotten() -> None:

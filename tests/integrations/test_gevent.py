@@ -23,9 +23,9 @@ def test_a_fork_does_not_wait_for_a_thread_that_never_was(tmp_path: Path) -> Non
         import time
 
         import gcctl
-        from gcctl._auto import idle
+        from gcctl._auto import checks
 
-        idle.GONE_SECONDS = 3600.0
+        checks.GONE_SECONDS = 3600.0
         controller = gcctl.install(check_interval="1ms")
         while not controller._parts.auto._idle_thread._native_id:
             gcctl.tick()

@@ -1,6 +1,6 @@
 """The load: real HTTP requests at a constant rate, from a process of its own.
 
-    python -m gcctl.cli._demo.processes.client '{"port": 8000, "rate": 120, "requests": 2000}'
+    python -m gcctl.cli._demo.processes.client '{"port": 80, "rate": 9, "requests": 9, "warmup": 9}'
 
 An open loop: request n is due at n / rate, whether or not the requests before it were answered. Its
 latency runs from then to the last byte of the answer. A client that waits for each answer before it
