@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def public(cls: type) -> type:
     """A class decorator: the class says that it is in `gcctl`. Put it above all others.
@@ -9,6 +11,9 @@ def public(cls: type) -> type:
     Reprs, tracebacks, pickles and help() then show `gcctl.Stats`, wherever the class is defined. So
     modules can be moved, and pickles can still be read. `gcctl` must export the class.
     """
+    if sys.version_info >= (3, 14):  # the module of ForwardRef imports ast there, as much as gcctl
+        cls.__module__ = "gcctl"
+        return cls
     defined_in = cls.__module__
     # Not inspect.get_annotations(): importing inspect costs as much as all of gcctl.
     annotations = cls.__dict__.get("__annotations__", {})  # noqa: RUF063

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 import traceback
 import typing
 from typing import Any
@@ -83,6 +84,8 @@ def test_a_traceback_names_the_public_class() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=name)
 def test_type_hints_are_found_where_the_class_is_defined(cls: type) -> None:
+    if sys.version_info >= (3, 14):
+        pytest.skip("names are looked up in gcctl, which has not all of them")
     hints = typing.get_type_hints(cls)
     assert not any(isinstance(hint, str | typing.ForwardRef) for hint in hints.values())
     declared = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
