@@ -80,7 +80,7 @@ with gcctl.request():
 gcctl.tick()
 print(sorted((set(sys.modules) - before) & set({LATE!r})))
 """
-    expected = []
+    expected: list[str] = []
     if sys.version_info >= (3, 14):  # typing.NamedTuple needs it for annotations that are strings
         expected.append("ast")
     if twins.core.implementation == "python" and sys.version_info >= (3, 12):
