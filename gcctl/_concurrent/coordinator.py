@@ -133,7 +133,7 @@ class Coordinator:
         This takes as long as all other parts of the pause at its start, except the making of the
         child.
         """
-        if not self.missing and not _import_the_rest():
+        if not self.missing and not import_the_rest():
             now = self.core.now()
             self._prepared = now, self._feasibility.why_not(rss_bytes(self._memory), now)
 
@@ -172,7 +172,7 @@ class Coordinator:
 
     def _begin(self, handle: ConcurrentCollection, reason: int, anyway: bool) -> None:
         rss = rss_bytes(self._memory)
-        why = self.missing or _import_the_rest()
+        why = self.missing or import_the_rest()
         if not why and not anyway:
             why = self._why_not(rss)
         if not why:
@@ -300,7 +300,7 @@ class Coordinator:
                 log.warning("a full collection stopped the world: %s", why)
 
 
-def _import_the_rest() -> str:
+def import_the_rest() -> str:
     """Import what a collection needs and most programs do not. Returns why that is not possible.
 
     The process may have lost its files by now: it has changed its root, or its user, or an update

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from gcctl._base import log
 from gcctl._base.errors import GcctlError
+from gcctl._base.late import before_a_thread
+from gcctl._concurrent.coordinator import import_the_rest
 from gcctl._config.config import Config, disabled
 from gcctl._interpreter.forks import ForkGuard
 from gcctl._interpreter.preload import preload
@@ -118,6 +120,10 @@ def share_with_children() -> bool:
     if _installation is not None:
         return False
     _hook_into_process()
+    # What each child would import for itself is memory that they can share.
+    import_the_rest()
+    before_a_thread()
+    log.logger()
     preload.share()
     return True
 
