@@ -54,6 +54,18 @@ except AttributeError as error:
     assert run_program(program, tmp_path) == f"True\n[]\n{said}\n"
 
 
+def test_once_installed_the_attributes_of_the_module_are_plain_ones(tmp_path: Path) -> None:
+    """CPython specialises `gcctl.request` only where the module has no `__getattr__`."""
+    program = """
+import gcctl
+gcctl.stats = "somebody's own"
+gcctl.install()
+print("__getattr__" in vars(gcctl), set(gcctl.__all__) <= set(vars(gcctl)), gcctl.stats)
+print(hasattr(gcctl, "no_such_name"))
+"""
+    assert run_program(program, tmp_path) == "False True somebody's own\nFalse\n"
+
+
 def test_importing_alone_brings_what_requests_call(tmp_path: Path) -> None:
     program = """
 import sys
