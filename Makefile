@@ -77,7 +77,7 @@ format:  ## put Python and C into shape
 types:  ## the types, and the stubs of the compiled modules
 	mypy
 	cd .ci && stubtest --ignore-disjoint-bases --allowlist stubtest-allowlist \
-		gcctl._core.compiled gcctl._memory.compiled gcctl._concurrent.compiled
+		gcctl._core.compiled gcctl._memory.compiled gcctl._interpreter.compiled gcctl._concurrent.compiled
 
 .PHONY: docs-check
 docs-check:  ## the examples and links of the documentation

@@ -54,17 +54,23 @@ def extensions() -> list[Extension]:
     ]
     machine = platform.machine() in ("x86_64", "aarch64") and sys.maxsize > 2**32
     if sys.platform == "linux" and machine:
-        found.append(extension("concurrent"))
+        found.append(extension("interpreter", shared=["collector"]))
+        found.append(extension("concurrent", shared=["collector"]))
     return found
 
 
-def extension(folder: str, libraries: Sequence[str] = ()) -> Extension:
-    """gcctl/_FOLDER/compiled.pyx with all C files below csrc/FOLDER/."""
+def extension(folder: str, libraries: Sequence[str] = (), shared: Sequence[str] = ()) -> Extension:
+    """gcctl/_FOLDER/compiled.pyx with all C files below csrc/FOLDER/ and csrc/SHARED/."""
+    folders = (folder, *shared)
     return Extension(
         f"gcctl._{folder}.compiled",
         sources=[
             f"gcctl/_{folder}/compiled.pyx",
-            *sorted(glob(f"csrc/{folder}/**/*.c", recursive=True)),
+            *(
+                file
+                for name in folders
+                for file in sorted(glob(f"csrc/{name}/**/*.c", recursive=True))
+            ),
         ],
         depends=[*glob("csrc/**/*.h", recursive=True), *glob("gcctl/_*/*.px[di]")],
         include_dirs=["csrc"],

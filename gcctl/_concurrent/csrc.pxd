@@ -49,7 +49,7 @@ cdef extern from "concurrent/shared/answer.h" nogil:
     int gcctl_answer_state(const gcctl_answer *answer)
 
 
-cdef extern from "concurrent/shared/gc_lists.h":
+cdef extern from "collector/gc_lists.h":
     ctypedef struct gcctl_gc_links:
         pass
 

@@ -18,9 +18,11 @@ FOLDERS = {
     "": [],
     "core": [""],
     "memory": [""],
-    "concurrent/shared": [""],
-    "concurrent/parent": ["", "concurrent/shared"],
-    "concurrent/child": ["", "concurrent/shared"],
+    "collector": [""],
+    "interpreter": ["", "collector"],
+    "concurrent/shared": ["", "collector"],
+    "concurrent/parent": ["", "collector", "concurrent/shared"],
+    "concurrent/child": ["", "collector", "concurrent/shared"],
 }
 """Each folder of csrc/, and the other folders that its files may include."""
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "concurrent/shared/answer.h"
-#include "concurrent/shared/gc_lists.h"
+#include "collector/gc_lists.h"
 
 typedef struct {
     const gcctl_gc_links *lists; /* the head of generation 0's */

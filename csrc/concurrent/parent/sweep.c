@@ -4,7 +4,7 @@
 
 #include "concurrent/parent/freed_blocks.h"
 #include "concurrent/shared/answer.h"
-#include "concurrent/shared/gc_lists.h"
+#include "collector/gc_lists.h"
 
 /* Candidates are fetched into the cache this far ahead. */
 enum { AHEAD = 8 };

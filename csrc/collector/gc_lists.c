@@ -1,4 +1,4 @@
-#include "concurrent/shared/gc_lists.h"
+#include "collector/gc_lists.h"
 
 const gcctl_gc_links *gcctl_gc_lists_find(void) {
     PyObject *newest = PyList_New(0);
