@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable
 
 from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter.collector import OF_THE_INTERPRETER as OF_THE_INTERPRETER
 from gcctl._interpreter.preload import preload
-
-OF_THE_INTERPRETER = 1000 if sys.version_info[:2] == (3, 12) else 0
-"""Up to this many frozen objects are the interpreter's own: CPython 3.12 starts with some
-hundreds."""
 
 
 class Tenure:
@@ -28,7 +24,9 @@ class Tenure:
 
     def __init__(self, freeze: Callable[[], object], *, can_be_kept: bool = False) -> None:
         self.kept = preload.frozen
-        """Whether nothing is ever given back."""
+        """Whether nothing is given back before the end of the process."""
+        if self.kept:
+            preload.check()
         # Counting takes time for each frozen object. It is done once, and nearly always there is
         # none.
         self.possible = COLLECTOR != "free-threaded" and (
@@ -69,5 +67,7 @@ class Tenure:
         self.possible = False  # for a thread that is in the middle of a check
         if self.ours and self.shared:
             return False
+        if self.ours and self.kept:
+            preload.note_own_freeze()
         self.give_back()
         return True

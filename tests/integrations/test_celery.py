@@ -469,6 +469,11 @@ class TestPrefork:
         assert main["automatic"]
         assert main["thresholds"] == list(gc.get_threshold())
 
+    def test_off_freezes_nothing(self, start: Start) -> None:
+        worker = start("off", "-P", "prefork", "-c", "1", setup={"policy": "off"})
+        assert worker.main_process()["frozen"] <= 1000
+        assert worker.run("look")["policy"] == "off"
+
     def test_children_go_on_sharing_what_was_there_before_the_fork(self, prefork: Worker) -> None:
         assert prefork.main_process()["frozen"] > 300_000
         results = [prefork.send("touch_all") for _ in range(4)]
