@@ -15,12 +15,22 @@ from gcctl._base import log
 from gcctl._base.errors import ConfigError
 from gcctl._base.public import public
 from gcctl._base.record import fill, record
-from gcctl._config.fields import FLAG, KINDS, MAX_TEXT, NS_PER_S, parse, parse_layer, shown
+from gcctl._config.fields import (
+    AT_MOST_EVERY,
+    DURATION,
+    FLAG,
+    KINDS,
+    MAX_TEXT,
+    NS_PER_S,
+    parse,
+    parse_layer,
+    shown,
+)
 from gcctl._config.presets import DEFAULT_POLICY, PRESETS, Values
 
 PREFIX: Final = "GCCTL_"
 RESERVED_VARIABLES: Final = frozenset(
-    {"GCCTL_IMPL", "GCCTL_BUILD_EXT", "GCCTL_DISABLE", "GCCTL_CONFIG"}
+    {"GCCTL_IMPL", "GCCTL_BUILD_EXT", "GCCTL_DISABLE", "GCCTL_CONFIG", "GCCTL_WITHOUT"}
 )
 """Variables that gcctl reads and that are not fields."""
 
@@ -115,6 +125,14 @@ class Config(Values):
     def check_interval_ns(self) -> int:
         """`check_interval` in whole nanoseconds."""
         return round(self.check_interval * NS_PER_S)
+
+    @property
+    def explicit_interval_ns(self) -> int | None:
+        """The shortest time between two full collections by `gc.collect()`; None: any."""
+        if not self.explicit_collect.startswith(AT_MOST_EVERY):
+            return None
+        text = self.explicit_collect[len(AT_MOST_EVERY) :]
+        return round(float(parse(DURATION, "explicit_collect", text)) * NS_PER_S)
 
     @property
     def emergency_interval_ns(self) -> int | None:

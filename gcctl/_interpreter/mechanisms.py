@@ -49,7 +49,14 @@ def missing(mechanism: Mechanism) -> str:
         return "it needs the compiled core"
     if COLLECTOR != "generational":
         return f"it needs the generational collector, not the {COLLECTOR}"
+    if compiled is not None and mechanism == "tenure":
+        return str(compiled.examine_layout())
     return NOT_BUILT
+
+
+def freezes_of_others() -> int:
+    """How often others have called `gc.freeze()`, as far as is known."""
+    return compiled.freezes() if compiled is not None else 0
 
 
 def _load() -> tuple[ModuleType | None, str]:

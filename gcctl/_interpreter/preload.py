@@ -10,7 +10,9 @@ from __future__ import annotations
 import gc
 import os
 import time
+from typing import Any
 
+from gcctl._interpreter import mechanisms
 from gcctl._interpreter.automatic_gc import automatic_gc
 
 WAIT_SECONDS = 5.0
@@ -21,11 +23,10 @@ class Preload:
     """What this process shares with its children, or with the process that forked it."""
 
     def __init__(self) -> None:
-        self.frozen = False
-        """Whether gcctl has frozen objects for sharing, here or in a parent of this process."""
         self.shared = False
-        """Whether it has done so in this very process."""
+        """Whether objects were frozen for sharing in this very process."""
         self._switched_off = False
+        self._frozen: Any = None
 
     def share(self) -> None:
         """Collect, and freeze what is left. From then on automatic GC is off in this process, but
@@ -34,8 +35,13 @@ class Preload:
             self._switched_off = True  # before it is done, so that a child has it on again
             automatic_gc.set(False)
         _collect()
-        gc.freeze()
-        self.frozen = self.shared = True
+        compiled = mechanisms.compiled
+        if compiled is None or compiled.examine_layout():
+            gc.freeze()
+        else:
+            self._frozen = compiled.Frozen()
+            self._frozen.keep()
+        self.shared = True
 
     def after_fork(self) -> None:
         """In the child."""

@@ -52,9 +52,9 @@ class AtBoundaries:
         elif kind == "external":
             if parts.auto is not None and event is not None:
                 parts.auto.note_collection(event)
-        elif kind == "external_full":
+        elif kind == "explicit_full":
             if parts.auto is not None:
-                parts.auto.note_full_begins()
+                parts.auto.note_explicit_full()
         elif event is not None:
             message = long_pause_message(event, parts.config.max_pause_ns)
             parts.alert("long_gc_pause", event.time_ns, message)

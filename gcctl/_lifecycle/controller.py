@@ -72,6 +72,7 @@ class Controller:
             **parts.monitor.counters(now, pressure.used() if pressure else None),
             policy=self.config.policy,
             implementation=parts.core.implementation,
+            explicit_callers=parts.explicit.busiest(),
             concurrent=coordinator.stats,
             auto=auto.stats if auto else None,
             rss_bytes=rss,

@@ -114,6 +114,7 @@ def _overview(stats: Stats) -> list[str]:
                 f"{stats.requests:,}, {stats.failures:,} failed, {stats.in_flight:,} in flight",
             ),
             ("collections", f"{stats.collections:,}" + (by_reason and f": {by_reason}")),
+            *_explicit(stats),
             (
                 "GC share",
                 f"{_percent(stats.pause_share)} of {duration(stats.elapsed_ns)} elapsed, "
@@ -126,6 +127,21 @@ def _overview(stats: Stats) -> list[str]:
             ),
         ]
     )
+
+
+def _explicit(stats: Stats) -> list[tuple[str, str]]:
+    """Who calls gc.collect()."""
+    return [
+        (
+            label,
+            f"{caller.calls:,} by {caller.place}, {duration(caller.pause_total_ns)} in all, "
+            f"longest {duration(caller.pause_max_ns)}"
+            + (f", {caller.skipped:,} skipped" if caller.skipped else ""),
+        )
+        for label, caller in zip(
+            chain(["gc.collect()"], repeat("")), stats.explicit_callers, strict=False
+        )
+    ]
 
 
 def _concurrent(stats: ConcurrentStats) -> list[tuple[str, str]]:
