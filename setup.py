@@ -49,7 +49,7 @@ def extensions() -> list[Extension]:
     if wanted == "no":
         return []
     found = [
-        extension("core"),
+        extension("core", shared=["collector"]),
         extension("memory", libraries=["psapi"] if os.name == "nt" else []),
     ]
     machine = platform.machine() in ("x86_64", "aarch64") and sys.maxsize > 2**32

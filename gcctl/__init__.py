@@ -16,10 +16,13 @@ PYTEST_DONT_REWRITE
 # What requests call is imported at once, and the rest when one of its names is first used: whoever
 # does not install gcctl does not wait for it. A test compares the lists of names below.
 
-from typing import TYPE_CHECKING
+from gcctl._base.own_objects import own_objects
 
-from gcctl._base.late import importing
-from gcctl._process.boundary import request, run_request, tick
+with own_objects:
+    from typing import TYPE_CHECKING
+
+    from gcctl._base.late import importing
+    from gcctl._process.boundary import request, run_request, tick
 
 if TYPE_CHECKING:
     from gcctl._auto.stats import AutoStats, Decision
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from gcctl._concurrent.cycle_profile import CyclePath, CycleProfile, CycleType
     from gcctl._config.config import Config
     from gcctl._core.records import ByReason, Event
+    from gcctl._interpreter.explicit_calls import ExplicitCaller
     from gcctl._lifecycle.batch import batch, batched_gc
     from gcctl._lifecycle.controller import Controller
     from gcctl._lifecycle.hold import hold
@@ -62,6 +66,7 @@ __all__ = [
     "CycleType",
     "Decision",
     "Event",
+    "ExplicitCaller",
     "GcctlError",
     "MemoryEvent",
     "MemorySample",
@@ -92,6 +97,7 @@ _MODULES = {
     "_concurrent.cycle_profile": ("CyclePath", "CycleProfile", "CycleType"),
     "_config.config": ("Config",),
     "_core.records": ("ByReason", "Event"),
+    "_interpreter.explicit_calls": ("ExplicitCaller",),
     "_lifecycle.batch": ("batch", "batched_gc"),
     "_lifecycle.controller": ("Controller",),
     "_lifecycle.hold": ("hold",),
@@ -113,7 +119,7 @@ if not TYPE_CHECKING:  # else type checkers would accept any name
             raise AttributeError(f"module 'gcctl' has no attribute {name!r}")
         from importlib import import_module
 
-        with importing:
+        with importing, own_objects:
             for module in (*wanted, *_MODULES):
                 found = import_module(f"gcctl.{module}")
                 for public in _MODULES[module]:

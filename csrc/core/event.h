@@ -11,7 +11,8 @@ enum {
     GCCTL_REASON_PRESSURE,   /* memory over its limit */
     GCCTL_REASON_CONCURRENT, /* the start or a slice of a concurrent full collection */
     GCCTL_REASON_REQUESTED,  /* a caller asked gcctl for it; also the final collection */
-    GCCTL_REASON_EXTERNAL,   /* automatic, or a gc.collect() outside gcctl */
+    GCCTL_REASON_AUTOMATIC,  /* by the interpreter, when objects are allocated */
+    GCCTL_REASON_EXPLICIT,   /* a gc.collect() of the program */
     GCCTL_REASONS
 };
 

@@ -32,10 +32,6 @@ class Heap(WholeHeap, Boundaries, Protocol):
     def concurrent(self) -> bool:
         """Whether full collections are concurrent, as a rule."""
 
-    @property
-    def kept(self) -> bool:
-        """Whether full collections that stop the world leave tenured objects alone."""
-
     def collect(self, generation: int) -> int:
         """Returns the number of unreachable objects found; -1 where another collection runs."""
 

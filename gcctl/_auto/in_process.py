@@ -46,8 +46,6 @@ class AutoInProcess:
             core,
             stop=stop,
             space_checks=_may_space_checks(config),
-            before_freeze=self._before_freeze,
-            after_freeze=watch.changed_by_us,
             on_pressure_collection=self.stand_by,
         )
         self._ended = False
@@ -57,7 +55,6 @@ class AutoInProcess:
         self._loop: ref[Any] | None = None  # the event loop that was running last
         self._asked_loop = False  # to work in place of the idle thread; it has not done so yet
         self._answers: list[float | None] = []  # what its last work returned, until that is taken
-        self._asked_for = False  # whether somebody asked for the last full collection of others
         own = rollback.original.thresholds
         self._rules = Rules(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
         self._idle_thread = IdleThread(self._work, core.boundaries, fault)
@@ -75,7 +72,8 @@ class AutoInProcess:
         if self._ended:
             return
         try:
-            self.heap.repair()
+            if self.heap.lost:
+                self._rules.tenure_again()
             self._adjust_thresholds(self._rules.safety_net.thresholds())
             self._rules.check(rss)
         finally:
@@ -91,18 +89,16 @@ class AutoInProcess:
         if not self._ended:
             self._idle_thread.stand_by()
 
-    def note_full_begins(self) -> None:
-        """In the gc callback: somebody else's full collection begins."""
-        (young, _, old), thresholds = gc.get_count(), gc.get_threshold()
-        self._asked_for = not (young > thresholds[0] and old > thresholds[2])
-        if not self._ended and self._asked_for:
+    def note_explicit_full(self) -> None:
+        """In the gc callback: an explicit full collection begins."""
+        if not self._ended:
             self.heap.thaw()
 
     def note_collection(self, event: Event) -> None:
         """In the gc callback: a collection of automatic GC, or of somebody else, has ended."""
         if self._ended or not self._rules.wants_external(event):
             return
-        more = self._rules.after_external(event, self._rss(), asked_for=self._asked_for)
+        more = self._rules.after_external(event, self._rss())
         if not self._core.boundaries():
             self._adjust_thresholds(self._rules.thresholds_without_requests())
         if more:
@@ -112,8 +108,6 @@ class AutoInProcess:
         """Python warns of forks in a process with several threads. It counts the threads after the
         hooks have run in the parent. So only the next boundary brings the idle thread back."""
         self._idle_thread.stop()
-        self._before_freeze()
-        self._watch.changed_by_us()
 
     def after_fork(self) -> None:
         self._loop, self._asked_loop, self._answers = None, False, []
@@ -127,17 +121,10 @@ class AutoInProcess:
         self._ended = True
         self._idle_thread.stop()
 
-    def end(self) -> str:
-        """Give back the tenured objects. Returns why that is not possible; "": it is done."""
+    def end(self) -> None:
+        """Give back the tenured objects."""
         self.stop()
-        self._before_freeze()
-        self._watch.changed_by_us()
-        return "" if self.heap.tenured.end() else "objects stay frozen: somebody else froze some"
-
-    def _before_freeze(self) -> None:
-        self._watch.expect_change()
-        if self._watch.frozen_by_others:
-            self.heap.tenured.share()
+        self.heap.tenured.end()
 
     def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
@@ -156,7 +143,7 @@ class AutoInProcess:
             done = self._rollback.adjust(wanted)
         finally:
             self._adjusting = False
-            self._watch.changed_by_us(thresholds=done)
+            self._watch.changed_by_us(done)
 
     def _work(self) -> float | None:
         """In the idle thread.
@@ -199,7 +186,8 @@ class AutoInProcess:
         if self._ended:
             return None
         self._at_idle()
-        self.heap.repair()
+        if self.heap.lost:
+            self._rules.tenure_again()
         if coordinator.running is not None:
             coordinator.sweep_step()
         owed = self._rules.check(self._rss(), boundary=False)

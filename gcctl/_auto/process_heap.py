@@ -19,8 +19,6 @@ SCHEDULED: Final = REASONS.index("scheduled")
 PRESSURE: Final = REASONS.index("pressure")
 DID_NOT_RUN: Final = -1
 
-ANY_TIME: Final = -1
-
 MOST_WAITS: Final = 2
 """Memory may be found over its limit so many times while a concurrent collection runs because of
 that. Then the world is stopped."""
@@ -42,16 +40,13 @@ class ProcessHeap:
         *,
         stop: bool,
         space_checks: bool,
-        before_freeze: Callable[[], None],
-        after_freeze: Callable[[], None],
         on_pressure_collection: Callable[[], None],
     ) -> None:
         """`stop`: full collections are never to be concurrent. `space_checks`: checks may be
-        further apart than `check_interval`. `before_freeze` and `after_freeze` are called around
-        each call of `gc.freeze()`, `on_pressure_collection` when a concurrent collection for memory
-        pressure has begun."""
+        further apart than `check_interval`. `on_pressure_collection` is called when a concurrent
+        collection for memory pressure has begun."""
         self.concurrent = not stop and not coordinator.missing
-        self.tenured = Tenure(core.freeze, can_be_kept=self.concurrent)
+        self.tenured = Tenure(core)
         self.boundaries = core.boundaries
         self.now = core.now
         self.tallies = core.tallies
@@ -60,16 +55,10 @@ class ProcessHeap:
         self._core = core
         self._stop = stop
         self._space_checks = space_checks
-        self._before_freeze = before_freeze
-        self._after_freeze = after_freeze
         self._waits = 0  # for the collection that runs because of memory pressure
         self._on_pressure_collection = on_pressure_collection
         self._stopped = 0  # full collections that stopped the world and went through everything
-        self._thawed = False  # for a collection that somebody else asked for
-        # A full collection that stops the world does not go through tenured objects that are kept,
-        # and finds no garbage among them. After one, nothing more is tenured until more than so
-        # many concurrent collections were completed.
-        self._tenures_after = ANY_TIME
+        self._has_tenured = False  # and not given back for long
         self._for_pressure: ConcurrentCollection | None = None
 
     def collect(self, generation: int) -> int:
@@ -82,33 +71,20 @@ class ProcessHeap:
         if self._space_checks or not intervals:
             self._core.check_after(intervals)
 
-    @property
-    def kept(self) -> bool:
-        """Whether tenured objects stay frozen: a pre-fork master has frozen others before."""
-        return self.tenured.kept
-
     def tenure(self) -> bool:
         """Returns False where nothing could be tenured."""
-        self._thawed = False
-        if self._tenures_after != ANY_TIME:
-            if coordinator.collected <= self._tenures_after:
-                return False
-            self._tenures_after = ANY_TIME
-        self._before_freeze()
-        try:
-            return self.tenured.keep()
-        finally:
-            self._after_freeze()
+        self._has_tenured = self.tenured.keep()
+        return self._has_tenured
 
     def thaw(self) -> None:
-        """Somebody else's full collection begins now: it is to go through tenured objects."""
-        self._thawed = self.tenured.returnable
+        """An explicit full collection begins now: it is to go through tenured objects."""
         self.tenured.give_back()
 
-    def repair(self) -> None:
-        """Tenure again what was thawed, if the end of that collection was not seen."""
-        if self._thawed and not self._core.collecting():
-            self.tenure()
+    @property
+    def lost(self) -> bool:
+        """Whether objects that were tenured are no longer: somebody else has thawed them, or has
+        frozen on top of them, or the end of an explicit collection was not seen."""
+        return self._has_tenured and not self.tenured.there and not self._core.collecting()
 
     def full_collections(self) -> int:
         """The number of collections up to now that went through everything."""
@@ -119,7 +95,6 @@ class ProcessHeap:
 
     def after_fork(self) -> None:
         self._for_pressure = None
-        self._tenures_after = ANY_TIME
 
     def turn_comes(self, waited_ns: int) -> bool:
         return turn.comes(waited_ns)
@@ -142,14 +117,11 @@ class ProcessHeap:
         return self.stop_the_world(SCHEDULED)
 
     def stop_the_world(self, reason: int) -> int:
-        """Run a full collection. It goes through tenured objects too, unless they are kept."""
-        thawed = self.tenured.returnable
-        self.tenured.give_back()
-        if self.tenured.kept:
-            self._tenures_after = coordinator.collected
+        """Run a full collection. It goes through tenured objects too."""
+        thawed = self.tenured.give_back()
         try:
             collected = self._core.collect(FULL, reason)
-            self._stopped += collected >= 0 and not self.tenured.kept
+            self._stopped += collected >= 0
             return collected
         finally:
             if thawed:

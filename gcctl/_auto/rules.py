@@ -209,9 +209,14 @@ class Rules:
             return True
         return self._without_requests.may_skip_middle and not self._heap.boundaries()
 
-    def after_external(self, event: Event, rss: int, *, asked_for: bool) -> bool:
-        """Automatic GC has collected, or (`asked_for`) somebody has called `gc.collect()`. The
-        program may be in the middle of anything. Returns whether there is something to do for the
+    def tenure_again(self) -> None:
+        """What was tenured is no longer: somebody else has thawed it, or has frozen it as theirs.
+        Tenure what is in the generations now, unchecked: to go through it would take long."""
+        self._generations.tenure_unchecked()
+
+    def after_external(self, event: Event, rss: int) -> bool:
+        """Automatic GC has collected, or an explicit `gc.collect()`. The program may be in the
+        middle of anything. Returns whether there is something to do for the
         thread at idle.
 
         In a program that marks no requests, gcctl can do something only here and at idle, and the
@@ -228,7 +233,7 @@ class Rules:
             return False
         self._checking = True
         try:
-            self._take_in_external(event, rss, marks, asked_for)
+            self._take_in_external(event, rss, marks)
             if self._full.poll():
                 return True
             may_need = marks or self._without_requests.may_need_full
@@ -236,7 +241,7 @@ class Rules:
         finally:
             self._checking = False
 
-    def _take_in_external(self, event: Event, rss: int, marks: bool, asked_for: bool) -> None:
+    def _take_in_external(self, event: Event, rss: int, marks: bool) -> None:
         generations, full = self._generations, self._full
         generations.take_in()
         full.note_rss(rss)
@@ -245,8 +250,8 @@ class Rules:
             self._without_requests.skip_middle(threshold)
         if event.generation == MIDDLE:
             generations.middle_skips.note_found(event.pause_ns, event.collected)
-        whole = event.generation == OLD and asked_for
-        if whole and not self._heap.kept:  # it went through everything
+        whole = event.generation == OLD and event.reason == "explicit"
+        if whole:  # it went through everything
             full.note_other()
         if whole or self._takes_too_long(event, marks):
             generations.tenure_unchecked()

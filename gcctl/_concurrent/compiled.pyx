@@ -26,7 +26,7 @@ from gcctl._concurrent.csrc cimport (
     gcctl_answer_reference, gcctl_answer_state, gcctl_answer_type, gcctl_child_end,
     gcctl_child_kill, gcctl_child_reap, gcctl_finder_start, gcctl_finder_task,
     gcctl_freed_blocks_close, gcctl_freed_blocks_give_up, gcctl_freed_blocks_is_incomplete,
-    gcctl_freed_blocks_open, gcctl_gc_lists_find, gcctl_sweep, gcctl_sweep_is_alive,
+    gcctl_freed_blocks_open, gcctl_gc_calls_collect, gcctl_gc_calls_find, gcctl_gc_lists_find, gcctl_sweep, gcctl_sweep_is_alive,
     gcctl_sweep_move,
 )
 
@@ -42,8 +42,7 @@ cdef extern from "Python.h":
 # Compared with INTERFACE of gcctl/_base/installed_files.py when this module is imported.
 INTERFACE = 1
 
-cdef object gc_collect = gc.collect
-cdef object gc_unfreeze = gc.unfreeze
+gcctl_gc_calls_find()
 
 cdef object gc_get_stats = gc.get_stats
 
@@ -96,7 +95,7 @@ cdef bint alone() noexcept:
 cdef int64_t collect_young() except? -2:
     """How many objects were unreachable; DID_NOT_RUN if another collection is running."""
     cdef object before = young_collections()
-    cdef int64_t collected = gc_collect(0)
+    cdef int64_t collected = gcctl_gc_calls_collect(0)
     return collected if young_collections() != before else DID_NOT_RUN
 
 
@@ -141,7 +140,6 @@ cdef class Window:
             raise RuntimeError("the process has several interpreters")
         if not all_are_reaped() and dying_count == MOST_DYING:
             raise RuntimeError("too many children have not ended yet")
-        task.unfreeze = <PyObject *>gc_unfreeze
         task.table_bytes = table_bytes
         task.cpu_seconds = cpu_seconds
         self.capacity = capacity
@@ -220,7 +218,7 @@ cdef class Window:
             return young
         if gcctl_sweep_move(&self.sweep, enough) == 0:
             return young
-        collected = gc_collect(0)  # runs any code, which may also close this window
+        collected = gcctl_gc_calls_collect(0)  # runs any code, which may also close this window
         self.swept += collected
         return young + collected
 

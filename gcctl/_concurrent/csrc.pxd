@@ -59,7 +59,6 @@ cdef extern from "collector/gc_lists.h":
 cdef extern from "concurrent/child/finder.h":
     ctypedef struct gcctl_finder_task:
         const gcctl_gc_links *lists
-        PyObject *unfreeze
         int64_t table_bytes
         int cpu_seconds
 
@@ -97,3 +96,8 @@ cdef extern from "concurrent/parent/sweep.h":
 
     int64_t gcctl_sweep_move(gcctl_sweep *sweep, int64_t enough)
     bint gcctl_sweep_is_alive(uint64_t candidate)
+
+
+cdef extern from "collector/gc_calls.h":
+    int gcctl_gc_calls_find() except -1
+    object gcctl_gc_calls_collect(int generation)

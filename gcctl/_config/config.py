@@ -15,7 +15,17 @@ from gcctl._base import log
 from gcctl._base.errors import ConfigError
 from gcctl._base.public import public
 from gcctl._base.record import fill, record
-from gcctl._config.fields import FLAG, KINDS, MAX_TEXT, NS_PER_S, parse, parse_layer, shown
+from gcctl._config.fields import (
+    AT_MOST_EVERY,
+    DURATION,
+    FLAG,
+    KINDS,
+    MAX_TEXT,
+    NS_PER_S,
+    parse,
+    parse_layer,
+    shown,
+)
 from gcctl._config.presets import ACTING, DEFAULT_POLICY, PRESETS, Values
 from gcctl._interpreter import mechanisms
 
@@ -116,6 +126,14 @@ class Config(Values):
     def check_interval_ns(self) -> int:
         """`check_interval` in whole nanoseconds."""
         return round(self.check_interval * NS_PER_S)
+
+    @property
+    def explicit_interval_ns(self) -> int | None:
+        """The shortest time between two full collections by `gc.collect()`; None: any."""
+        if not self.explicit_collect.startswith(AT_MOST_EVERY):
+            return None
+        text = self.explicit_collect[len(AT_MOST_EVERY) :]
+        return round(float(parse(DURATION, "explicit_collect", text)) * NS_PER_S)
 
     @property
     def emergency_interval_ns(self) -> int | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NS_PER_S: Final = 10**9
 _HOUR_NS: Final = 3600 * NS_PER_S
+AT_MOST_EVERY: Final = "at most every "
 MAX_TEXT: Final = 100  # characters; no value needs more, and parsing always stays instant
 
 
@@ -194,6 +195,14 @@ def _choice(names: tuple[str, ...], value: Any) -> str:
     return value.lower()
 
 
+def _explicit_collect(value: Any) -> str:
+    text = " ".join(value.lower().split()) if type(value) is str else ""
+    if text.startswith(AT_MOST_EVERY):
+        parse(DURATION, "", text[len(AT_MOST_EVERY) :])
+        return text
+    return _choice(("run", "concurrent"), value)
+
+
 def _stagger(value: Any) -> str:
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     if type(path) is not str or "\0" in path:
@@ -239,6 +248,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("gen0_every", "gen1_every", "gen2_every", "report_every", "recycle_after_requests"), _COUNT
     ),
     "full_collection": Kind(partial(_choice, ("stop", "concurrent")), "one of concurrent, stop"),
+    "explicit_collect": Kind(
+        _explicit_collect, 'run, concurrent, or "at most every" and a duration from 1ns to 1h'
+    ),
     "stagger": Kind(
         partial(_or_none, "none", _stagger),
         'the absolute path of a lock file, "auto", or None ("none")',

@@ -38,6 +38,11 @@ class Values:
     """How full collections run: "stop", or "concurrent" (beside the process, where that is
     possible)."""
 
+    explicit_collect: str
+    """What becomes of the full collections that the program asks for by `gc.collect()`. "run": they
+    run. "concurrent": they run beside the process, where that is possible. "at most every 60s":
+    those that come earlier do nothing. A call that has not collected by itself returns 0."""
+
     stagger: str | None
     """The lock file that keeps the full collections of several processes apart: the path of a file
     that they share, or "auto" for their master's file or this user's; None: nothing does."""
@@ -121,6 +126,7 @@ _PRODUCTION = Preset(
     gen1_every=10,
     gen2_every=100,
     full_collection="stop",
+    explicit_collect="run",
     stagger=None,
     automatic_gc=False,
     thresholds=None,

@@ -8,8 +8,8 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport int64_t
 
 from gcctl._core.csrc cimport (
-    GCCTL_GENERATIONS, GCCTL_REASON_CONCURRENT, GCCTL_REASON_EXTERNAL, GCCTL_REASON_SCHEDULED,
-    GCCTL_REASONS, gcctl_event,
+    GCCTL_GENERATIONS, GCCTL_REASON_AUTOMATIC, GCCTL_REASON_CONCURRENT, GCCTL_REASON_EXPLICIT,
+    GCCTL_REASONS, gcctl_event, gcctl_gc_calls_collect, gcctl_gc_calls_find,
 )
 
 
@@ -21,9 +21,10 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) noexcept
 
 
-cdef object gc_collect = gc.collect
-cdef object gc_freeze = gc.freeze
+gcctl_gc_calls_find()
+
 cdef object gc_get_count = gc.get_count
+cdef object gc_get_threshold = gc.get_threshold
 cdef object gc_callbacks = gc.callbacks
 
 cdef enum:
@@ -47,6 +48,9 @@ cdef class Collector(Recorder):
     cdef unsigned long external_thread
     cdef int64_t external_start_ns
     cdef int64_t external_in_flight
+    cdef int external_reason
+    cdef unsigned long explicit_thread  # is about to collect explicitly
+    cdef bint told_of_explicit  # explicit() is called for gc.collect()
     cdef int forks  # between this process and the one that has imported gcctl
     cdef int holds  # forks being made and gcctl.hold() sections: boundaries collect nothing
 
@@ -62,10 +66,9 @@ cdef class Collector(Recorder):
             self._note_long_pause(self._newest())
         return collected
 
-    def freeze(self):
-        cdef int64_t collected = self._collect(YOUNG, GCCTL_REASON_SCHEDULED, None)
-        gc_freeze()
-        return collected
+    def explicit(self, bint on):
+        self.told_of_explicit = True
+        self.explicit_thread = <unsigned long>PyThread_get_thread_ident() if on else 0
 
     def attached(self):
         return self._position() >= 0 or self.own_thread != 0
@@ -95,12 +98,16 @@ cdef class Collector(Recorder):
         if self.own_thread == me:
             self.own_seen = True
             return
+        cdef int64_t generation
         if phase == "start":
+            generation = count_at(info, "generation")
+            self.external_reason = self._reason_of_external(me, generation)
             self._note_allocated()
             self.external_in_flight = self.requests_in_flight
             self.external_thread = me
-            if self.telling_external and count_at(info, "generation") == FULL:
-                self._tell("external_full", None)
+            if (self.telling_external and generation == FULL
+                    and self.external_reason == GCCTL_REASON_EXPLICIT):
+                self._tell("explicit_full", None)
             self.external_start_ns = self._now()
         elif self.external_thread != 0:
             event.pause_ns = self._now() - self.external_start_ns
@@ -158,6 +165,21 @@ cdef class Collector(Recorder):
             self.external_thread = 0
 
     @cython.final
+    cdef int _reason_of_external(self, unsigned long me, int64_t generation) except -1:
+        """Why a collection begins that gcctl did not cause."""
+        if self.explicit_thread == me:
+            return GCCTL_REASON_EXPLICIT
+        # What is left: PyGC_Collect(), which C code calls, goes through everything.
+        if self.fake_collect is not None or (self.told_of_explicit and generation != FULL):
+            return GCCTL_REASON_AUTOMATIC
+        if not 0 <= generation < GCCTL_GENERATIONS or not PyGC_IsEnabled():
+            return GCCTL_REASON_EXPLICIT
+        cdef tuple counts = gc_get_count(), thresholds = gc_get_threshold()
+        if counts[0] > thresholds[0] or counts[generation] > thresholds[generation]:
+            return GCCTL_REASON_AUTOMATIC
+        return GCCTL_REASON_EXPLICIT
+
+    @cython.final
     cdef int _record_external(self, gcctl_event *event, dict info) except -1:
         # All callbacks share this dict, and may have put anything into it.
         cdef int64_t collected = count_at(info, "collected")
@@ -167,7 +189,7 @@ cdef class Collector(Recorder):
         event.time_ns = self.external_start_ns
         event.collected = collected
         event.generation = <int>generation
-        event.reason = GCCTL_REASON_EXTERNAL
+        event.reason = self.external_reason
         event.in_flight = self.external_in_flight
         self._record(event)
         self._note_long_pause(event)
@@ -273,7 +295,7 @@ cdef class Collector(Recorder):
         # is off, and switching it on for the call would show to every finalizer and other thread.
         if generation == FULL and PyGC_IsEnabled():
             return PyGC_Collect()
-        return gc_collect(generation)
+        return gcctl_gc_calls_collect(generation)
 
     @cython.final
     cdef Py_ssize_t _position(self):

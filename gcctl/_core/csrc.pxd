@@ -40,7 +40,8 @@ cdef extern from "core/event.h" nogil:
         GCCTL_REASON_SCHEDULED
         GCCTL_REASON_EMERGENCY
         GCCTL_REASON_CONCURRENT
-        GCCTL_REASON_EXTERNAL
+        GCCTL_REASON_AUTOMATIC
+        GCCTL_REASON_EXPLICIT
         GCCTL_REASONS
 
     ctypedef struct gcctl_event:
@@ -93,3 +94,8 @@ cdef extern from "core/last_minute.h" nogil:
     void gcctl_last_minute_add(gcctl_last_minute *minute, const gcctl_event *event)
     void gcctl_last_minute_sum(const gcctl_last_minute *minute, int64_t now_ns,
                                gcctl_last_minute_slot *sum)
+
+
+cdef extern from "collector/gc_calls.h":
+    int gcctl_gc_calls_find() except -1
+    object gcctl_gc_calls_collect(int generation)

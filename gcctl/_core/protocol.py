@@ -38,13 +38,13 @@ class Orders(NamedTuple):
     concurrent: bool = False
     """Whether a full collection that is due is told of ("full"), and not run by the core."""
     external: bool = True
-    """Whether to record collections that gcctl did not cause."""
+    """Whether to record collections that gcctl did not cause: automatic and explicit ones."""
     tell_external: bool = False
     """Whether to tell of those collections too."""
 
 
 Kind = Literal[
-    "long_pause", "report", "recycle", "check", "full", "sweep_step", "external", "external_full"
+    "long_pause", "report", "recycle", "check", "full", "sweep_step", "external", "explicit_full"
 ]
 """What a core tells of.
 
@@ -59,7 +59,7 @@ At a boundary, outside any collection:
 
 In a gc callback, and so in the middle of anything:
 
-- "external_full": a full collection begins that gcctl did not cause.
+- "explicit_full": an explicit full collection of the program begins.
 - "external": a collection has ended that gcctl did not cause; with its event.
 """
 
@@ -158,11 +158,11 @@ class Core(Protocol):
         return the same. Raises ValueError for a generation or reason that does not exist.
         """
 
-    def freeze(self) -> int:
-        """Collect generation 0, and call `gc.freeze()` at once. Returns as `collect`.
+    def explicit(self, on: bool) -> None:
+        """In this thread, the program calls `gc.collect()` now; or that call has ended.
 
-        Nothing may come in between, because garbage that is made there would be frozen and stay. In
-        the Python twin, other threads can come in between.
+        Without these calls the core has to guess which collections of others are explicit: those
+        that automatic GC would not have begun, by its counts and thresholds.
         """
 
     def want_sweep_steps(self, on: bool) -> None:

@@ -20,7 +20,8 @@ DID_NOT_RUN = -1
 YOUNG = 0
 FULL = 2
 SCHEDULED = REASONS.index("scheduled")
-EXTERNAL = REASONS.index("external")
+AUTOMATIC = REASONS.index("automatic")
+EXPLICIT = REASONS.index("explicit")
 
 
 def _allocation_count() -> int:
@@ -46,6 +47,10 @@ class Collector(Recorder):
         self._external_thread = 0
         self._external_start_ns = 0
         self._external_in_flight = 0
+        self._external_reason = AUTOMATIC
+        self._explicit_thread = 0  # is about to collect explicitly
+        self._told_of_explicit = False  # explicit() is called for gc.collect()
+        self._simulated = collect is not None
         self.forks = 0  # between this process and the one that has imported gcctl
         self._holds = 0
 
@@ -58,10 +63,9 @@ class Collector(Recorder):
         self._note_long_pause(event)
         return event.collected
 
-    def freeze(self) -> int:
-        collected = self.collect(YOUNG, SCHEDULED)
-        gc.freeze()
-        return collected
+    def explicit(self, on: bool) -> None:
+        self._told_of_explicit = True
+        self._explicit_thread = get_ident() if on else 0
 
     def attached(self) -> bool:
         return self._position() >= 0 or self._own_thread != 0
@@ -88,12 +92,15 @@ class Collector(Recorder):
         if self._own_thread == get_ident():
             self._own_seen = True
         elif phase == "start":
+            value = info.get("generation")
+            generation = value if type(value) is int else -1
+            self._external_reason = self._reason_of_external(generation)
             self._note_allocated()
             self._external_in_flight = self._in_flight
             self._external_thread = get_ident()
-            generation = info.get("generation")
-            if self._tell_external and type(generation) is int and generation == FULL:
-                self._tell("external_full", None)
+            explicit = self._external_reason == EXPLICIT
+            if self._tell_external and explicit and generation == FULL:
+                self._tell("explicit_full", None)
             self._external_start_ns = self._now()
         elif self._external_thread:
             self._record_external(self._now() - self._external_start_ns, info)
@@ -134,6 +141,19 @@ class Collector(Recorder):
         if self._external_thread != me:
             self._external_thread = 0
 
+    def _reason_of_external(self, generation: int) -> int:
+        """Why a collection begins that gcctl did not cause."""
+        if self._explicit_thread == get_ident():
+            return EXPLICIT
+        if self._simulated or (self._told_of_explicit and generation != FULL):
+            return AUTOMATIC
+        if not 0 <= generation < GENERATIONS or not gc.isenabled():
+            return EXPLICIT
+        counts, thresholds = gc.get_count(), gc.get_threshold()
+        if counts[0] > thresholds[0] or counts[generation] > thresholds[generation]:
+            return AUTOMATIC
+        return EXPLICIT
+
     def _record_external(self, pause_ns: int, info: dict[str, int]) -> None:
         # All callbacks share this dict, and may have put anything into it.
         generation, collected = info.get("generation"), info.get("collected")
@@ -141,9 +161,9 @@ class Collector(Recorder):
             return
         if self._external and 0 <= generation < GENERATIONS and 0 <= collected < NEVER_DUE:
             start_ns, in_flight = self._external_start_ns, self._external_in_flight
-            reason = REASONS[EXTERNAL]
-            event = Event(start_ns, pause_ns, generation, collected, reason, in_flight)
-            self._record(event, EXTERNAL)
+            reason = self._external_reason
+            event = Event(start_ns, pause_ns, generation, collected, REASONS[reason], in_flight)
+            self._record(event, reason)
             self._note_long_pause(event)
             if self._tell_external:
                 self._tell("external", event)

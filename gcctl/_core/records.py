@@ -30,8 +30,10 @@ class ByReason(NamedTuple):
     each slice of the sweep (as generation 0)."""
     requested: int = 0
     """By an explicit call of gcctl: the end of a batch, the final collection."""
-    external: int = 0
-    """Not by gcctl: automatic GC, or a `gc.collect()` of the program."""
+    automatic: int = 0
+    """By automatic GC: the interpreter's own collections, while objects are allocated."""
+    explicit: int = 0
+    """By a `gc.collect()` of the program or of a library in it."""
 
 
 REASONS = ByReason._fields

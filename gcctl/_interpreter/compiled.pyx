@@ -1,9 +1,33 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
 """What reaches into CPython. There is no twin in Python: where this module was not built, gcctl does
-without it.
+without it. The parts are included below:
+
+    compiled_frozen.pxi       what gcctl has frozen, apart from what others have
+    compiled_stand_ins.pxi    stand-ins for functions of the module gc
 
 Thread safety: every function holds the GIL from its first line to its last.
 """
 
+import gc
+
+cimport cython
+from cpython.ref cimport PyObject
+
+# How the C functions of builtins take their arguments.
+ctypedef object (*with_keywords)(PyObject *module, PyObject *const *arguments, Py_ssize_t number,
+                                 PyObject *names)
+ctypedef object (*with_arguments)(PyObject *module, PyObject *const *arguments, Py_ssize_t number)
+ctypedef object (*with_object)(PyObject *module, PyObject *argument)
+
 # Compared with INTERFACE of gcctl/_base/installed_files.py when this module is imported.
 INTERFACE = 1
+
+cdef object gc_collect = gc.collect
+cdef object gc_freeze = gc.freeze
+cdef object gc_unfreeze = gc.unfreeze
+cdef object gc_get_freeze_count = gc.get_freeze_count
+cdef object gc_get_objects = gc.get_objects
+cdef object gc_get_referrers = gc.get_referrers
+
+include "compiled_frozen.pxi"
+include "compiled_stand_ins.pxi"

@@ -52,7 +52,27 @@ def missing(mechanism: Mechanism) -> str:
         return NO_CORE
     if COLLECTOR != "generational" and mechanism not in ON_ANY_COLLECTOR:
         return f"the generational collector is needed, and this one is {COLLECTOR}"
-    return NOT_BUILT
+    return layout_problem() if mechanism == "tenure" else NOT_BUILT
+
+
+def layout_problem() -> str:
+    """Why gcctl cannot tell what it has frozen from what others have; "": it can. The layout of the
+    collector's lists is examined once: it does not change in a process."""
+    global _examined
+    if compiled is None:
+        return NOT_BUILT
+    if _examined:
+        return str(compiled.layout())
+    _examined = True
+    return str(compiled.examine_layout())
+
+
+_examined = False
+
+
+def freezes_of_others() -> int:
+    """How often others have called `gc.freeze()`, as far as is known."""
+    return compiled.freezes() if compiled is not None else 0
 
 
 def overview(concurrent: str) -> dict[Mechanism, str]:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import gc
 import os
 import time
+from typing import Any
 
+from gcctl._interpreter import mechanisms
 from gcctl._interpreter.automatic_gc import automatic_gc
 from gcctl._interpreter.collector import COLLECTOR, OF_THE_INTERPRETER
 
@@ -24,14 +26,11 @@ class Preload:
     """What this process shares with its children, or with the process that forked it."""
 
     def __init__(self) -> None:
-        self.frozen = False
-        """Whether gcctl has frozen objects for sharing, here or in a parent of this process."""
         self.shared = False
-        """Whether it has done so in this very process."""
+        """Whether objects were frozen for sharing in this very process."""
         self._switched_off = False
-        self._only_ours = False
-        # A list that gcctl has made after it has frozen. Whoever freezes later freezes it too.
-        self._witness: list[None] | None = None
+        self._part: Any = None
+        self._rest = _AllOrNothing()
 
     def share(self) -> None:
         """Collect, and freeze what is left. From then on automatic GC is off in this process, but
@@ -40,39 +39,22 @@ class Preload:
             self._switched_off = True  # before it is done, so that a child has it on again
             automatic_gc.set(False)
         _collect()
-        if not self.frozen:
-            self._only_ours = gc.get_freeze_count() <= OF_THE_INTERPRETER
-        self.check()
-        gc.freeze()
-        self.frozen = self.shared = True
-        self.note_own_freeze()
-
-    def check(self) -> None:
-        """Find out whether somebody else has frozen objects since gcctl did.
-
-        CPython thaws everything or nothing. So what gcctl has frozen cannot be given back then.
-        """
-        witness = self._witness
-        if witness is not None and not any(found is witness for found in gc.get_objects()):
-            self._only_ours = False
-
-    def note_own_freeze(self) -> None:
-        """gcctl has frozen objects, and nobody else has since the last `check()`."""
-        self._witness = []
+        compiled = mechanisms.compiled
+        if compiled is None or mechanisms.layout_problem():
+            self._rest.freeze()
+        else:
+            self._part = self._part or compiled.Frozen()
+            self._part.keep()
+        self.shared = True
 
     def give_back(self) -> bool:
-        """At the end of the process: thaw what gcctl has frozen for sharing. Automatic GC is on
-        again. False where others have frozen objects too: those must stay frozen."""
+        """At the end of a process: thaw what was frozen for sharing, here or in a parent. Automatic
+        GC is on again. False where it stays frozen, because others have frozen objects too."""
         self._restore_automatic_gc()
-        if not self.frozen:
-            return True
-        self.check()
-        # On a free-threaded build a frozen object cannot be told from another one.
-        if not self._only_ours or COLLECTOR == "free-threaded":
-            return False
-        gc.unfreeze()
-        self.frozen = self.shared = False
-        return True
+        self.shared = False
+        part, self._part = self._part, None
+        given_back = part is None or bool(part.give_back())
+        return self._rest.thaw() and given_back
 
     def after_fork(self) -> None:
         """In the child."""
@@ -83,6 +65,42 @@ class Preload:
         if self._switched_off:
             self._switched_off = False
             automatic_gc.set(True)
+
+
+class _AllOrNothing:
+    """`gc.freeze()` and `gc.unfreeze()`, where gcctl cannot tell what it has frozen from the rest.
+
+    CPython thaws all that is frozen. So it is thawed only where nobody else has frozen objects.
+    """
+
+    def __init__(self) -> None:
+        self._only_ours = True
+        # A list that is made after the freeze. Whoever freezes later freezes it too.
+        self._witness: list[None] | None = None
+
+    def freeze(self) -> None:
+        if self._witness is None:
+            self._only_ours = gc.get_freeze_count() <= OF_THE_INTERPRETER
+        else:
+            self._check()
+        gc.freeze()
+        self._witness = []
+
+    def thaw(self) -> bool:
+        """False where somebody else has frozen objects. Nothing is thawed then."""
+        if self._witness is None:
+            return True
+        self._check()
+        # On a free-threaded build a frozen object cannot be told from another one.
+        if not self._only_ours or COLLECTOR == "free-threaded":
+            return False
+        self._witness = None
+        gc.unfreeze()
+        return True
+
+    def _check(self) -> None:
+        if not any(found is self._witness for found in gc.get_objects()):
+            self._only_ours = False
 
 
 def _collect() -> None:

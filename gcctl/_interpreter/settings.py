@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gcctl._base.errors import GcctlError
+from gcctl._interpreter import mechanisms
 from gcctl._interpreter.automatic_gc import automatic_gc
-from gcctl._interpreter.collector import COLLECTOR
 
 
 class NotRestoredError(GcctlError):
@@ -132,16 +132,13 @@ class Watch:
     """Finds out what others have changed about the collector.
 
     CPython has no audit event for that, so each check compares what it finds with what the check
-    before has found.
+    before has found. Calls of `gc.freeze()` are seen by its stand-in.
     """
 
-    def __init__(self, attached: Callable[[], bool], collecting: Callable[[], bool]) -> None:
-        """`attached()` says whether gcctl's entry is in the list of gc callbacks, `collecting()`
-        whether a collection is running."""
+    def __init__(self, attached: Callable[[], bool]) -> None:
+        """`attached()` says whether gcctl's entry is in the list of gc callbacks."""
         self._attached = attached
-        self._collecting = collecting
         self._list = gc.callbacks
-        self.frozen_by_others = False
         self._ours_coming = False
         self._seen: _State | None = self._current()
 
@@ -150,28 +147,20 @@ class Watch:
         self._seen = None
 
     def expect_change(self) -> None:
-        """gcctl itself is about to call gc.freeze() or gc.set_threshold()."""
-        seen = self._seen
-        if seen is not None and self._current().frozen_since(seen):
-            self.frozen_by_others = True
+        """gcctl itself is about to change the thresholds."""
         self._ours_coming = True
 
-    def changed_by_us(self, *, thresholds: bool = False) -> None:
-        """gcctl has done so. `thresholds`: it has changed these too. Else a change of them is
-        somebody else's."""
+    def changed_by_us(self, done: bool) -> None:
+        """gcctl has changed them, or (not `done`) has not."""
         self._ours_coming = False
         seen = self._seen
-        if seen is not None:
-            counts, collections = _counters()
-            settings = seen.settings
-            if thresholds:
-                settings = settings._replace(thresholds=gc.get_threshold())
-            self._seen = seen._replace(settings=settings, counts=counts, collections=collections)
+        if done and seen is not None:
+            settings = seen.settings._replace(thresholds=gc.get_threshold())
+            self._seen = seen._replace(settings=settings)
 
     def changes(self) -> tuple[str, ...]:
         """What others have changed since the last call, in words. Each change is told once."""
-        # A collection that runs has set CPython's counts to zero, and is not counted itself yet.
-        if self._collecting() or self._ours_coming:
+        if self._ours_coming:
             return ()
         before = automatic_gc.changes
         seen, found = self._seen, self._current()
@@ -193,15 +182,14 @@ class Watch:
             )
         if seen.in_place and not found.in_place:
             changes.append("gc.callbacks became another list, which CPython does not look at")
-        if found.attached and found.frozen_since(seen):
-            self.frozen_by_others = True
+        if found.freezes != seen.freezes:
             changes.append("gc.freeze() was called")
         return tuple(changes)
 
     def _current(self) -> _State:
-        return _State(
-            Settings.current(), self._attached(), gc.callbacks is self._list, *_counters()
-        )
+        settings = Settings.current()
+        in_place = gc.callbacks is self._list
+        return _State(settings, self._attached(), in_place, mechanisms.freezes_of_others())
 
 
 class _State(NamedTuple):
@@ -209,31 +197,5 @@ class _State(NamedTuple):
     attached: bool
     in_place: bool
     """Whether gc.callbacks is still the list that CPython calls."""
-    counts: tuple[int, int, int]
-    collections: tuple[int, ...]
-
-    def frozen_since(self, before: _State) -> bool:
-        """Whether gc.freeze() was called meanwhile: it sets the counts to zero, which else only a
-        collection of that generation does.
-
-        To ask for the number of frozen objects would take time for each of them. Where a count was
-        0 already, a freeze is not seen.
-        """
-        if COLLECTOR != "generational":
-            return False
-        return (
-            self.counts[2] < before.counts[2] and self.collections[2] == before.collections[2]
-        ) or (self.counts[1] < before.counts[1] and self.collections[1:] == before.collections[1:])
-
-
-def _counters() -> tuple[tuple[int, int, int], tuple[int, ...]]:
-    """CPython's counts since the last collection of each generation, and its collections."""
-    for _ in range(3):
-        collections, counts = _collections(), gc.get_count()
-        if collections == _collections():  # none came in between
-            return counts, collections
-    return counts, (-1, -1, -1)  # like no other: nothing can be concluded from these counts
-
-
-def _collections() -> tuple[int, ...]:
-    return tuple(generation["collections"] for generation in gc.get_stats())
+    freezes: int
+    """How often others have called gc.freeze()."""

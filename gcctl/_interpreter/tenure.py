@@ -1,73 +1,68 @@
-"""Tenure: gcctl freezes objects with `gc.freeze()`, so that no collection goes through them."""
+"""Tenure: gcctl freezes objects, so that no collection goes through them.
+
+The interpreter has one permanent generation for everybody, and `gc.unfreeze()` thaws all of it.
+gcctl gives back only what it has frozen itself. What somebody else has frozen is never thawed. If
+somebody else freezes on top of gcctl's objects, all of them are theirs from then on.
+"""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
+from functools import partial
 
-from gcctl._interpreter.collector import COLLECTOR
-from gcctl._interpreter.collector import OF_THE_INTERPRETER as OF_THE_INTERPRETER
-from gcctl._interpreter.preload import preload
+from gcctl._base.own_objects import own_objects
+from gcctl._core.protocol import Core
+from gcctl._core.records import REASONS
+from gcctl._interpreter import mechanisms
+
+YOUNG = 0
+SCHEDULED = REASONS.index("scheduled")
+
+
+class OwnObjects:
+    """What the import of gcctl has made: explicit collections need not go through it either."""
+
+    def __init__(self) -> None:
+        compiled = mechanisms.compiled
+        wanted = compiled is not None and not mechanisms.missing("tenure")
+        self._frozen = compiled.Frozen() if compiled is not None and wanted else None
+
+    def freeze(self) -> None:
+        if self._frozen is not None:
+            self._frozen.keep_these(own_objects.noted)
+
+    def give_back(self) -> None:
+        if self._frozen is not None:
+            self._frozen.give_back()
 
 
 class Tenure:
-    """What gcctl has frozen.
+    """The objects that one user of this class has frozen."""
 
-    The interpreter has one permanent generation for everybody, and thaws all of it or nothing. So
-    gcctl tenures nothing where somebody else has frozen objects before: it could not give back its
-    own objects alone.
-
-    What gcctl has frozen in a pre-fork master is never thawed in its workers. So what the workers
-    tenure cannot be thawed either: it is `kept`. Only a concurrent collection finds garbage among
-    frozen objects. Where there is none, workers tenure nothing.
-    """
-
-    def __init__(self, freeze: Callable[[], object], *, can_be_kept: bool = False) -> None:
-        self.kept = preload.frozen
-        """Whether nothing is given back before the end of the process."""
-        if self.kept:
-            preload.check()
-        # Counting takes time for each frozen object. It is done once, and nearly always there is
-        # none.
-        self.possible = COLLECTOR != "free-threaded" and (
-            can_be_kept if self.kept else gc.get_freeze_count() <= OF_THE_INTERPRETER
-        )
-        self._freeze = freeze
-        self.ours = False
-        """Whether gcctl has tenured anything."""
-        self.shared = False
-        """Whether somebody else has frozen objects on top of it."""
-
-    def keep(self) -> bool:
-        """Tenure everything; False where it is not possible."""
-        if self.possible:
-            self.ours = True  # before the freeze, so that an interrupted one is undone too
-            self._freeze()
-        return self.possible
+    def __init__(self, core: Core) -> None:
+        self.missing = mechanisms.missing("tenure")
+        """Why nothing can be tenured in this process; "": it can."""
+        compiled = mechanisms.compiled
+        self._frozen = compiled.Frozen() if compiled is not None and not self.missing else None
+        self._collect_young = partial(core.collect, YOUNG, SCHEDULED)
+        self._ended = False
 
     @property
-    def returnable(self) -> bool:
-        """Whether there is something to give back."""
-        return self.ours and not self.shared and not self.kept
+    def there(self) -> bool:
+        """Whether anything is tenured. Not where somebody else has frozen or thawed since."""
+        return self._frozen is not None and self._frozen.there
 
-    def give_back(self) -> None:
-        """Thaw all of it, into generation 2."""
-        if self.returnable:
-            gc.unfreeze()
-            self.ours = False
-
-    def share(self) -> None:
-        """Somebody else has frozen objects meanwhile. They must stay frozen, so none of ours can be
-        given back any more."""
-        self.possible = False
-        self.shared = True
-
-    def end(self) -> bool:
-        """Give everything back; False where that is not possible."""
-        self.possible = False  # for a thread that is in the middle of a check
-        if self.ours and self.shared:
+    def keep(self) -> bool:
+        """Collect generation 0, and tenure all that is left in the generations at once: garbage
+        that is made in between would stay. False where that is not possible."""
+        if self._frozen is None or self._ended:
             return False
-        if self.ours and self.kept:
-            preload.note_own_freeze()
+        return bool(self._frozen.keep(self._collect_young))
+
+    def give_back(self) -> bool:
+        """Thaw all of it, into generation 2. Returns whether there was anything."""
+        return self._frozen is not None and bool(self._frozen.give_back())
+
+    def end(self) -> None:
+        """Give everything back, for good."""
+        self._ended = True  # for a thread that is in the middle of a check
         self.give_back()
-        return True

@@ -57,9 +57,9 @@ class AtBoundaries:
                 parts.auto.note_collection(event)
                 if parts.no_requests.is_due():
                     parts.auto.stand_by()
-        elif kind == "external_full":
+        elif kind == "explicit_full":
             if parts.auto is not None:
-                parts.auto.note_full_begins()
+                parts.auto.note_explicit_full()
         elif event is not None:
             message = long_pause_message(event, parts.config.max_pause_ns)
             parts.alert("long_gc_pause", event.time_ns, message)

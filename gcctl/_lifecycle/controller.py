@@ -73,6 +73,7 @@ class Controller:
             policy=self.config.policy,
             left_alone=parts.left_alone,
             implementation=parts.core.implementation,
+            explicit_callers=parts.explicit.busiest(),
             concurrent=coordinator.stats,
             auto=auto.stats if auto else None,
             rss_bytes=rss,

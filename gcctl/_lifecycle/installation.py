@@ -79,6 +79,8 @@ class Installation:
                 "on a %s build every collection is full: young ones are left out", COLLECTOR
             )
         parts.core.start(orders, self._at_boundaries.notify)
+        parts.stand_ins.start()
+        parts.own_objects.freeze()
         self._start_policy()
         if config.memory_limit is not None:
             self._start_pressure(config.memory_limit)
@@ -92,7 +94,7 @@ class Installation:
         parts, config = self._parts, self._parts.config
         adaptive = config.policy in ADAPTIVE
         if config.monitoring or adaptive:
-            parts.watch = watch = Watch(parts.core.attached, parts.core.collecting)
+            parts.watch = watch = Watch(parts.core.attached)
             if adaptive:
                 parts.auto = AutoInProcess(
                     config,
@@ -215,9 +217,11 @@ class Installation:
         if not parts.core.stop():
             self._notes.append("somebody had removed gcctl's entry from gc.callbacks")
         if parts.auto is not None:
-            left = parts.auto.end()
-            self._notes += [left] if left else []
+            parts.auto.end()
             parts.auto = None
+        parts.own_objects.give_back()
+        if not parts.stand_ins.stop():
+            self._notes.append("somebody had replaced a stand-in for a function of the module gc")
         for drift in self._rollback.undo():
             self._notes.append(f"gc settings left as they are: {drift}")
         if parts.pressure is not None:
@@ -257,6 +261,7 @@ class Installation:
         parts.monitor.after_fork(parts.core.now())
         parts.recycling.after_fork()
         parts.no_requests.begin()
+        parts.explicit.clear()
         parts.faults = 0
         if parts.pressure is not None:
             parts.pressure.after_fork()

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._base.log import log_fault
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import InTurn
 from gcctl._config.config import Config
 from gcctl._core.protocol import Core
-from gcctl._core.records import Event
+from gcctl._core.records import REASONS, Event
 from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter.explicit_calls import ExplicitCalls
 from gcctl._interpreter.settings import Watch
+from gcctl._interpreter.stand_ins import StandIns
+from gcctl._interpreter.tenure import OwnObjects
 from gcctl._memory.protocol import Memory
 from gcctl._memory.recycling import Recycling
 from gcctl._memory.resident import rss_bytes
@@ -22,6 +26,9 @@ from gcctl._monitor.statistics import Monitor, Stats
 
 if TYPE_CHECKING:
     from gcctl._memory.pressure import Pressure
+
+
+EXPLICIT = REASONS.index("explicit")
 
 
 class Parts:
@@ -39,6 +46,16 @@ class Parts:
         self.recycling = Recycling(
             config.recycle_after_requests, config.recycle_above, config.recycle_jitter
         )
+        self.explicit = ExplicitCalls(
+            core.now,
+            collect_concurrently=(
+                self._collect_concurrently if config.explicit_collect == "concurrent" else None
+            ),
+            interval_ns=config.explicit_interval_ns,
+            fault=self.fault,
+        )
+        self.stand_ins = StandIns(core, self.explicit)
+        self.own_objects = OwnObjects()
         self.pressure: Pressure | None = None
         """With a `memory_limit`."""
         self.watch: Watch | None = None
@@ -56,6 +73,11 @@ class Parts:
     def rss(self) -> int:
         """Resident set size of this process, in bytes."""
         return rss_bytes(self.memory)
+
+    def _collect_concurrently(self) -> int:
+        """In place of an explicit full collection. Returns the objects found, where the world had
+        to be stopped."""
+        return coordinator.start(EXPLICIT).measured.objects_collected
 
     def fault(self) -> None:
         """Count the exception being handled, and log it if it is the first."""

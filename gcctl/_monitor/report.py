@@ -117,6 +117,7 @@ def _overview(stats: Stats) -> list[str]:
                 f"{stats.requests:,}, {stats.failures:,} failed, {stats.in_flight:,} in flight",
             ),
             ("collections", f"{stats.collections:,}" + (by_reason and f": {by_reason}")),
+            *_explicit(stats),
             (
                 "GC share",
                 f"{_percent(stats.pause_share)} of {duration(stats.elapsed_ns)} elapsed, "
@@ -131,6 +132,21 @@ def _overview(stats: Stats) -> list[str]:
             *([("left alone", stats.left_alone)] if stats.left_alone else []),
         ]
     )
+
+
+def _explicit(stats: Stats) -> list[tuple[str, str]]:
+    """Who calls gc.collect()."""
+    return [
+        (
+            label,
+            f"{caller.calls:,} by {caller.place}, {duration(caller.pause_total_ns)} in all, "
+            f"longest {duration(caller.pause_max_ns)}"
+            + (f", {caller.skipped:,} skipped" if caller.skipped else ""),
+        )
+        for label, caller in zip(
+            chain(["gc.collect()"], repeat("")), stats.explicit_callers, strict=False
+        )
+    ]
 
 
 def _concurrent(stats: ConcurrentStats) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from gcctl._base.record import field_names, record
 from gcctl._concurrent.coordinator import ConcurrentStats
 from gcctl._core import histogram
 from gcctl._core.records import ByReason, Event, GenerationTotals, Snapshot
+from gcctl._interpreter.explicit_calls import ExplicitCaller
 from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor.alerts import Alert, AlertCounts, Alerts
@@ -110,8 +111,11 @@ class Stats(CollectionStats):
     )
     """The collections of each generation."""
     collections_by_reason: ByReason = ByReason()
-    """Why they ran: scheduled, emergency, pressure, requested (by a call of gcctl), external
-    (automatic GC, or somebody else's `gc.collect()`; with `monitoring`, or under `auto`)."""
+    """Why they ran: scheduled, emergency, pressure, requested (by a call of gcctl), automatic (by
+    the interpreter), explicit (a `gc.collect()` of the program or its libraries). The last two are
+    seen with `monitoring`, or under `auto`."""
+    explicit_callers: tuple[ExplicitCaller, ...] = ()
+    """Who calls `gc.collect()`: the callers with the longest pauses in all, at most ten."""
     auto: AutoStats | None = None
     """What the policy `auto` knows and has done last; None under another policy."""
     concurrent: ConcurrentStats = ConcurrentStats()

@@ -19,7 +19,6 @@ import gcctl
 from gcctl._auto.checks import INTERVAL_SECONDS
 from gcctl._base.extras import require
 from gcctl._config.config import Config, disabled
-from gcctl._interpreter.preload import preload
 from gcctl._interpreter.tenure import Tenure
 from gcctl._lifecycle import install
 from gcctl._process.twins import core
@@ -135,15 +134,13 @@ class _Gcctl:
         """
         only_measures = self._config is not None and not acts(self._config)
         if self._freeze and self._tenure is None and not only_measures:
-            self._tenure = Tenure(core.freeze)
-            if self._tenure.possible:
+            self._tenure = Tenure(core)
+            if not self._tenure.missing:
                 gc.collect()
                 self._tenure.keep()
 
     def _child_begins(self, **_: object) -> None:
-        if self._tenure is not None and self._tenure.ours:
-            preload.frozen = True  # by the parent: the child must not thaw it
-        self._tenure = None
+        self._tenure = None  # what the parent has frozen stays so
         self.begin()
         self._work_while_waiting()
 

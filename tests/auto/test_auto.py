@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import subprocess
 import sys
@@ -18,18 +17,21 @@ from typing import Any
 
 import psutil
 import pytest
+from frozen import frozen_objects
 from processes import run_program, wait_until
 
 import gcctl
 from gcctl._auto import debt, full_collections, rules
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._interpreter.collector import COLLECTOR
-from gcctl._interpreter.tenure import OF_THE_INTERPRETER
+from gcctl._interpreter.mechanisms import missing
 from gcctl._process.twins import core
 
-NOT_TENURED = pytest.mark.skipif(COLLECTOR == "free-threaded", reason="nothing is tenured there")
+NOT_TENURED = pytest.mark.skipif(bool(missing("tenure")), reason="nothing is tenured here")
 CONCURRENT = pytest.mark.skipif(bool(coordinator.missing), reason="full collections stop the world")
 OFTEN: dict[str, Any] = {"check_interval": "1ms", "gc_budget": 1.0}
+MANY = 20_000
+"""More objects than gcctl itself has, and fewer than a test run."""
 
 
 class Node:
@@ -106,30 +108,43 @@ class TestInstalling:
     @NOT_TENURED
     def test_what_is_there_is_tenured_and_given_back(self) -> None:
         with gcctl.install():
-            assert gc.get_freeze_count() > 1000
-        assert gc.get_freeze_count() == 0
-
-    def test_what_others_froze_before_stays_frozen_and_nothing_else_is(self) -> None:
-        gc.freeze()
-        frozen = gc.get_freeze_count()
-        assert frozen > OF_THE_INTERPRETER
-        with gcctl.install():
-            assert gc.get_freeze_count() <= frozen
-            assert now().tenured == 0
-        assert 0 < gc.get_freeze_count() <= frozen
+            assert frozen_objects() > MANY
+        assert frozen_objects() == 0
 
     @NOT_TENURED
-    @pytest.mark.skipif(COLLECTOR != "generational", reason="a freeze is seen only there")
-    def test_what_others_froze_since_is_not_thawed(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_what_others_froze_before_stays_frozen_and_more_is_tenured_on_top(self) -> None:
+        gc.freeze()
+        frozen = frozen_objects()
+        assert frozen > MANY
+        kept = [Node() for _ in range(MANY)]
+        with gcctl.install():
+            assert frozen_objects() > frozen + MANY
+            assert now().tenured == 1
+            gc.collect()
+            assert frozen_objects() > frozen / 2
+        assert frozen / 2 < frozen_objects() <= frozen
+        assert len(kept) == MANY
+
+    @NOT_TENURED
+    def test_what_others_froze_since_is_not_thawed(self) -> None:
         gcctl.install(**OFTEN)
-        gc.collect(1)
-        gcctl.stats()  # reads the counts, which a freeze sets to 0
         gc.freeze()
         assert gcctl.stats().alert_counts.gc_settings_changed == 1
-        with caplog.at_level(logging.WARNING, "gcctl"):
-            gcctl.uninstall()
-        assert gc.get_freeze_count() > 1000
-        assert "objects stay frozen" in caplog.text
+        gc.collect()
+        assert gc.get_freeze_count() > MANY
+        gcctl.uninstall()
+        assert gc.get_freeze_count() > MANY
+
+    @NOT_TENURED
+    def test_what_others_have_thawed_is_tenured_again(self) -> None:
+        gcctl.install(**OFTEN)
+        gc.unfreeze()
+        assert frozen_objects() == 0
+        serve_until(lambda: frozen_objects() > MANY)
+        assert gcctl.stats().alert_counts.gc_settings_changed == 1
+        gc.freeze()
+        gc.unfreeze()
+        serve_until(lambda: frozen_objects() > MANY)
 
     def test_a_freeze_of_its_own_is_no_change_of_somebody_elses(self, impatient: None) -> None:
         gcctl.install(**OFTEN)
@@ -185,7 +200,7 @@ class TestCollecting:
         del node
         gc.collect()
         assert dead() is None
-        assert gc.get_freeze_count() > 1000
+        assert frozen_objects() > MANY
 
     @NOT_TENURED
     def test_also_where_full_collections_stop_the_world(self, impatient: None) -> None:
@@ -194,7 +209,7 @@ class TestCollecting:
         gcctl.install(full_collection="stop", **OFTEN)
         del node
         serve_until(lambda: dead() is None)
-        assert gc.get_freeze_count() > 1000
+        assert frozen_objects() > MANY
 
     def test_a_failing_request_has_no_full_collection(self) -> None:
         gcctl.install()
@@ -393,9 +408,10 @@ class TestWithoutBoundaries:
         program = """
 import gc, gcctl
 print(gcctl.stats().policy)
-before = gc.get_freeze_count()
+from gcctl._interpreter.compiled import frozen_objects
+before = frozen_objects()
 kept = [[] for _ in range(1_000_000)]
-print(gc.get_freeze_count() > before + 100_000, gcctl.stats().auto.tenured > 1)
+print(frozen_objects() > before + 100_000, gcctl.stats().auto.tenured > 1)
 gcctl.uninstall()
 print(gc.get_freeze_count())
 """
@@ -540,7 +556,7 @@ def test_a_forked_child_goes_on(impatient: None) -> None:
             dead = cycle()
             serve_until(lambda: dead() is None)
             gcctl.uninstall()
-            status = gc.get_freeze_count()
+            status = frozen_objects()
         os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 

@@ -312,7 +312,7 @@ class TestSchedules:
             raise ValueError
         gc.collect()
         reasons = gcctl.stats().collections_by_reason
-        assert (reasons.pressure > 0, reasons.emergency, reasons.external) == (True, 1, 1)
+        assert (reasons.pressure > 0, reasons.emergency, reasons.explicit) == (True, 1, 1)
 
     def test_one_that_could_not_begin_is_owed(self) -> None:
         answers = [False, True]

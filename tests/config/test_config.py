@@ -64,6 +64,9 @@ SPELLINGS: dict[str, st.SearchStrategy[Any]] = {
     "policy": st.sampled_from(sorted(PRESETS)),
     **dict.fromkeys(COUNTS, counts),
     "full_collection": st.sampled_from(["stop", "concurrent", "Stop", "CONCURRENT"]),
+    "explicit_collect": st.sampled_from(
+        ["run", "Concurrent", "at most every 60s", "At Most Every  0.5 h", "at most every 10ms"]
+    ),
     "stagger": st.sampled_from([None, "none", "auto", "AUTO", "/run/gcctl.lock", Path("/tmp/x")]),
     "automatic_gc": st.none() | st.just("leave") | flags,
     "thresholds": st.none()
@@ -276,6 +279,7 @@ BAD: dict[str, list[Any]] = {
     "final_collection": [None, 1, "maybe", "leave", ""],
     "at_exit": [None, 1, True, "", "quick", "none", b"fast"],
     "full_collection": [None, 1, True, "", "concurent", "none", b"stop"],
+    "explicit_collect": [None, 1, True, "", "never", "at most every", "at most every 2h", b"run"],
     "stagger": [True, 1, "", "lock", "./lock", Path("lock"), b"/run/lock", "/run/\0"],
     "monitoring": [None, 0, "2", "", []],
 }

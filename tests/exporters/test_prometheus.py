@@ -91,7 +91,7 @@ def test_a_scrape_has_the_counters_of_this_moment(scrape: Any) -> None:
         assert of(found, "gcctl_gc_collected_objects_total", **labels) == totals.objects_collected
         assert of(found, "gcctl_gc_pause_seconds_count", **labels) == totals.collections
         assert of(found, "gcctl_gc_pause_seconds_sum", **labels) == totals.pause_total_ns / 1e9
-    assert of(found, "gcctl_gc_collections_by_reason_total", reason="external") == 1
+    assert of(found, "gcctl_gc_collections_by_reason_total", reason="explicit") == 1
     assert of(found, "gcctl_memory_limit_bytes") == 2**40
     assert of(found, "gcctl_resident_memory_bytes") > 2**20
     assert of(found, "gcctl_high_memory") == 0

@@ -67,7 +67,7 @@ def of_this_process():
         "policy": stats.policy,
         "automatic": gc.isenabled(),
         "thresholds": gc.get_threshold(),
-        "frozen": gc.get_freeze_count(),
+        "frozen": frozen_objects(),
     }
 
 

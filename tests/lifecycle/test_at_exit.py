@@ -11,6 +11,7 @@ import pytest
 from processes import needs_fork, run_program
 
 from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter.mechanisms import layout_problem
 
 MASTER = """
 import gc, os, sys
@@ -160,8 +161,30 @@ class TestWhatOthersHaveFrozen:
         run(source, tmp_path)
         assert last_words(tmp_path) == NEITHER
 
+    @pytest.mark.skipif(bool(layout_problem()), reason=f"all or nothing: {layout_problem()}")
+    def test_what_gcctl_has_frozen_on_top_is_given_back_alone(self, tmp_path: Path) -> None:
+        run(
+            """
+theirs = LastWords("theirs")
+gc.freeze()
+journal, dropped = Journal("journal"), LastWords("dropped")
+share_with_children()
+def leave():
+    global theirs
+    theirs = None
+    work()
+child(leave)
+""",
+            tmp_path,
+        )
+        # The journal hangs on the names of the module, which they have frozen.
+        assert last_words(tmp_path) == ("", "last words")
+        assert not (tmp_path / "theirs").exists()
+
     def test_it_is_said(self, tmp_path: Path) -> None:
-        (tmp_path / "program.py").write_text(MASTER + "share_with_children()\ngc.freeze()\n")
+        (tmp_path / "program.py").write_text(
+            MASTER + "share_with_children()\nhost = []\ngc.freeze()\n"
+        )
         done = subprocess.run(
             [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
         )

@@ -60,7 +60,10 @@ class TestPresets:
         assert stats.requests == 10
         assert stats.collections_by_reason.scheduled == 0
         assert stats.collections_by_generation[1] >= 1
-        assert stats.collections == stats.collections_by_reason.external
+        assert (
+            stats.collections
+            == stats.collections_by_reason.automatic + stats.collections_by_reason.explicit
+        )
 
     def test_the_sources_configuration_is_taken_as_it_stands(self) -> None:
         source: dict[str, Any] = {

@@ -72,7 +72,7 @@ class TestLongPause:
         gcctl.install("off", max_pause=1e-9)
         with gcctl.request():
             gc.collect(1)
-        assert "(external, 1 requests in flight)" in caplog.text
+        assert "(explicit, 1 requests in flight)" in caplog.text
 
     def test_of_others_is_told_by_stats(self) -> None:
         gcctl.install("off", max_pause=1e-9)

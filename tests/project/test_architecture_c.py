@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(
 
 FOLDERS = {
     "": [],
-    "core": [""],
-    "memory": [""],
     "collector": [""],
+    "core": ["", "collector"],
+    "memory": [""],
     "interpreter": ["", "collector"],
     "concurrent/shared": ["", "collector"],
     "concurrent/parent": ["", "collector", "concurrent/shared"],

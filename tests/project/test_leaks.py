@@ -32,6 +32,7 @@ VALUES = {
     "CycleType",
     "Decision",
     "Event",
+    "ExplicitCaller",
     "GcctlError",
     "MemoryEvent",
     "MemorySample",

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from frozen import frozen_objects
+
 import gcctl
 from gcctl._auto import debt, full_collections
-from gcctl._interpreter.tenure import OF_THE_INTERPRETER
 
 HEAP = int(os.environ.get("TEST_HEAP", "0"))
 """Tracked objects that are loaded with the application."""
@@ -59,7 +60,7 @@ def known() -> dict[str, Any]:
         "tenured": found.tenured if found else 0,
         "fulls": stats.concurrent.collected,
         "enabled": gc.isenabled(),
-        "frozen": max(gc.get_freeze_count() - OF_THE_INTERPRETER, 0),
+        "frozen": frozen_objects(),
         "recycle": gcctl.should_recycle(),
         "max_pause": os.environ.get("GCCTL_MAX_PAUSE"),
     }

@@ -425,7 +425,7 @@ class SimulatedProgram(SimulatedService):
     def _notify(self, kind: str, event: Event | None) -> None:
         if kind != "external" or event is None or not self.auto.wants_external(event):
             return
-        if self.auto.after_external(event, self.rss, asked_for=False) and not self._stands_by:
+        if self.auto.after_external(event, self.rss) and not self._stands_by:
             self._stands_by = True
             self._checks_at_ns = self.time_ns + IDLE_NS
 

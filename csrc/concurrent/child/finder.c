@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "collector/gc_calls.h"
 #include "concurrent/child/arena.h"
 #include "concurrent/child/cycles.h"
 #include "concurrent/child/process.h"
@@ -13,7 +14,7 @@ static _Noreturn void find(const gcctl_finder_task *task, gcctl_answer *answer, 
         gcctl_process_exit(1);
     }
     PyGC_Disable(); /* a new object must not start a collection, which would run finalizers */
-    if (PyObject_CallNoArgs(task->unfreeze) == NULL) { /* links frozen objects to generation 2 */
+    if (gcctl_gc_calls_unfreeze() == NULL) { /* links frozen objects to generation 2 */
         gcctl_process_exit(1);
     }
     heap.lists = task->lists;

@@ -10,7 +10,6 @@
 
 typedef struct {
     const gcctl_gc_links *lists; /* the head of generation 0's */
-    PyObject *unfreeze;          /* gc.unfreeze, which only the child calls. Borrowed. */
     int64_t table_bytes;         /* limit of the child's tables */
     int cpu_seconds;             /* limit of its CPU time */
 } gcctl_finder_task;

@@ -1,0 +1,217 @@
+# What gcctl has frozen, apart from what others have.
+# Included by compiled.pyx.
+
+from gcctl._interpreter.csrc cimport (
+    PyCFunction,     gcctl_frozen_append, gcctl_frozen_give_back, gcctl_frozen_is_last, gcctl_frozen_lists,
+    gcctl_frozen_markers, gcctl_frozen_take_again, gcctl_gc_calls_find, gcctl_gc_calls_freeze,
+    gcctl_gc_calls_unfreeze, gcctl_gc_links, gcctl_gc_lists_are_as_expected,
+    gcctl_gc_lists_find, gcctl_gc_lists_head, gcctl_gc_lists_permanent, gcctl_gc_lists_previous,
+)
+
+
+cdef extern from "Python.h":
+    void PyObject_GC_Track(PyObject *object)
+    void PyObject_GC_UnTrack(PyObject *object)
+    bint PyObject_GC_IsTracked(PyObject *object)
+
+
+gcctl_gc_calls_find()
+
+cdef object gc_get_stats = gc.get_stats
+cdef object gc_get_threshold = gc.get_threshold
+cdef object gc_set_threshold = gc.set_threshold
+
+cdef gcctl_frozen_lists lists
+cdef const gcctl_gc_links *first_list = NULL  # head of generation 0's; NULL: not found
+cdef str layout_problem = "the collector's lists were not examined"
+cdef list frozen_parts = []  # those that are there, in their order in the permanent generation
+
+
+def examine_layout():
+    """Find the collector's lists. Returns why objects cannot be relinked; "": they can be."""
+    global first_list, layout_problem
+    cdef int[3] wanted
+    cdef tuple found = gc_get_threshold()
+    wanted[0], wanted[1], wanted[2] = 700_001, 70_001, 7_001  # numbers that stand nowhere by chance
+    first_list = gcctl_gc_lists_find()
+    layout_problem = "the collector's lists are not where they are in the CPythons known"
+    if first_list == NULL:
+        return layout_problem
+    gc_set_threshold(wanted[0], wanted[1], wanted[2])
+    try:
+        if not gcctl_gc_lists_are_as_expected(first_list, wanted):
+            return layout_problem
+    finally:
+        gc_set_threshold(*found)
+    lists.oldest = <gcctl_gc_links *>gcctl_gc_lists_head(first_list, 2)
+    lists.permanent = <gcctl_gc_links *>gcctl_gc_lists_permanent(first_list)
+    layout_problem = ""
+    return ""
+
+
+def layout():
+    """What `examine_layout()` has found, or what was found since."""
+    return layout_problem
+
+
+@cython.internal
+cdef class Marker:
+    """Marks where a part of the permanent generation begins or ends. Its attribute is there so that
+    the collector tracks it."""
+    cdef object nothing
+
+
+@cython.final
+cdef class Frozen:
+    """A part of the permanent generation: what gcctl has frozen for one purpose."""
+
+    cdef Marker first
+    cdef Marker last
+    cdef bint own  # objects that would not be there without gcctl
+
+    def __cinit__(self):
+        self.own = False
+        self.first = Marker()
+        self.last = Marker()
+        PyObject_GC_UnTrack(<PyObject *>self.first)
+        PyObject_GC_UnTrack(<PyObject *>self.last)
+
+    @property
+    def there(self):
+        """Whether anything is frozen as this part. Not where somebody else has frozen or thawed
+        since: then all that is frozen counts as theirs."""
+        note_others()
+        return self in frozen_parts
+
+    def keep(self, prepare=None):
+        """Call `prepare()`, and freeze all that is in generations 0 to 2 then, as a part of this.
+
+        Nothing comes in between if `prepare` is a function in C. Returns False, and freezes nothing,
+        where the layout is not known.
+        """
+        cdef const gcctl_gc_links *end
+        if layout_problem:
+            return False
+        if prepare is not None:
+            prepare()
+        note_others()
+        if frozen_parts and frozen_parts[-1] is not self:
+            self._give_back()  # it is to be the last part
+        if self not in frozen_parts:
+            append(<PyObject *>self.first)
+            frozen_parts.append(self)
+        end = end_of_generations()
+        gcctl_gc_calls_freeze()
+        if end != NULL and gcctl_gc_lists_previous(lists.permanent) != end:
+            refuse_layout()
+            return False
+        append(<PyObject *>self.last)
+        return True
+
+    def keep_these(self, list objects):
+        """Freeze these objects of gcctl itself, and the list. Returns False where the layout is not
+        known."""
+        if layout_problem:
+            return False
+        self.own = True
+        note_others()
+        self._give_back()
+        append(<PyObject *>self.first)
+        for thing in objects:
+            if PyObject_GC_IsTracked(<PyObject *>thing):
+                gcctl_frozen_append(&lists, <PyObject *>thing)
+        append(<PyObject *>objects)
+        append(<PyObject *>self.last)
+        frozen_parts.append(self)
+        return True
+
+    def give_back(self):
+        """Thaw this part, and nothing else, into generation 2. Returns whether there was one."""
+        note_others()
+        return self._give_back()
+
+    cdef bint _give_back(self):
+        if self not in frozen_parts:
+            return False
+        gcctl_frozen_give_back(&lists, self.markers())
+        frozen_parts.remove(self)
+        self.hide()
+        return True
+
+    cdef gcctl_frozen_markers markers(self):
+        return gcctl_frozen_markers(<PyObject *>self.first, <PyObject *>self.last)
+
+    cdef void hide(self):
+        """Nobody sees the markers while they mark nothing."""
+        PyObject_GC_UnTrack(<PyObject *>self.first)
+        PyObject_GC_UnTrack(<PyObject *>self.last)
+
+
+cdef void append(PyObject *object) noexcept:
+    """To the end of the permanent generation."""
+    if not PyObject_GC_IsTracked(object):
+        PyObject_GC_Track(object)
+    gcctl_frozen_append(&lists, object)
+
+
+cdef const gcctl_gc_links *end_of_generations():
+    """The object that gc.freeze() makes the last one; NULL: there is none."""
+    cdef int generation
+    cdef const gcctl_gc_links *head
+    for generation in range(2, -1, -1):
+        head = gcctl_gc_lists_head(first_list, generation)
+        if gcctl_gc_lists_previous(head) != head:
+            return gcctl_gc_lists_previous(head)
+    return NULL
+
+
+cdef int refuse_layout() except -1:
+    """gc.freeze() did something else than on the CPythons known: undo it, and never do it again."""
+    global layout_problem
+    layout_problem = "gc.freeze() does something else than on the CPythons known"
+    gcctl_gc_calls_unfreeze()
+    forget_parts()
+
+
+cdef void forget_parts():
+    """All that is frozen is somebody else's now, or thawed."""
+    cdef Frozen part
+    for part in frozen_parts:
+        part.hide()
+    frozen_parts.clear()
+
+
+cdef void note_others():
+    """Has somebody else frozen or thawed since? Their stand-ins tell; so do the lists."""
+    if frozen_parts and not gcctl_frozen_is_last(&lists, <PyObject *>(<Frozen>frozen_parts[-1]).last):
+        forget_parts()
+
+
+cdef class Lent:
+    """What gcctl has frozen is in generation 2 while somebody else goes through the generations."""
+    cdef list seen  # all that were there
+    cdef list parts  # those that are lent
+    cdef object collections
+
+    cdef int begin(self, bint own_too) except -1:
+        cdef Frozen part
+        note_others()
+        self.seen = list(frozen_parts)
+        self.parts = [part for part in frozen_parts if own_too or not part.own]
+        self.collections = collections()
+        for part in self.parts:
+            gcctl_frozen_give_back(&lists, part.markers())
+
+    cdef int end(self) except -1:
+        """Where something was collected, frozen or thawed meanwhile (an audit hook of the program
+        may do anything), nothing is put back."""
+        cdef Frozen part
+        if self.collections != collections() or frozen_parts != self.seen:
+            forget_parts()
+            return 0
+        for part in self.parts:
+            gcctl_frozen_take_again(&lists, part.markers())
+
+
+cdef object collections():
+    return [generation["collections"] for generation in gc_get_stats()]

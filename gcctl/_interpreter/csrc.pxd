@@ -1,0 +1,47 @@
+"""What this package uses of csrc/: one block per header, nothing else."""
+
+from cpython.ref cimport PyObject
+
+
+cdef extern from "collector/gc_lists.h" nogil:
+    ctypedef struct gcctl_gc_links:
+        pass
+
+    const gcctl_gc_links *gcctl_gc_lists_find() except? NULL
+    bint gcctl_gc_lists_are_as_expected(const gcctl_gc_links *first, const int *thresholds)
+    const gcctl_gc_links *gcctl_gc_lists_head(const gcctl_gc_links *first, int generation)
+    const gcctl_gc_links *gcctl_gc_lists_permanent(const gcctl_gc_links *first)
+    const gcctl_gc_links *gcctl_gc_lists_previous(const gcctl_gc_links *links)
+
+
+cdef extern from "interpreter/frozen.h" nogil:
+    ctypedef struct gcctl_frozen_lists:
+        gcctl_gc_links *oldest
+        gcctl_gc_links *permanent
+
+    ctypedef struct gcctl_frozen_markers:
+        PyObject *first
+        PyObject *last
+
+    void gcctl_frozen_append(const gcctl_frozen_lists *lists, PyObject *marker)
+    bint gcctl_frozen_is_last(const gcctl_frozen_lists *lists, const PyObject *object)
+    void gcctl_frozen_give_back(const gcctl_frozen_lists *lists, gcctl_frozen_markers markers)
+    void gcctl_frozen_take_again(const gcctl_frozen_lists *lists, gcctl_frozen_markers markers)
+
+
+cdef extern from "interpreter/exchange.h":
+    ctypedef PyObject *(*PyCFunction)(PyObject *, PyObject *)
+
+    ctypedef struct gcctl_exchange:
+        PyCFunction original
+        bint made
+
+    bint gcctl_exchange_make(gcctl_exchange *exchange, PyObject *builtin, PyCFunction ours,
+                             int flags)
+    bint gcctl_exchange_undo(gcctl_exchange *exchange)
+
+
+cdef extern from "collector/gc_calls.h":
+    int gcctl_gc_calls_find() except -1
+    object gcctl_gc_calls_freeze()
+    object gcctl_gc_calls_unfreeze()
