@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frozen import frozen_objects
+from frozen_count import frozen_objects
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
