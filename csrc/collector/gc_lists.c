@@ -18,7 +18,8 @@ static bool is_a_head(const gcctl_gc_links *head) {
     const gcctl_gc_links *next = gcctl_gc_lists_next(head);
     const gcctl_gc_links *previous = gcctl_gc_lists_previous(head);
     return next != NULL && previous != NULL && gcctl_gc_lists_previous(next) == head &&
-           gcctl_gc_lists_next(previous) == head && !((head->next | head->previous) & GCCTL_GC_FLAGS);
+           gcctl_gc_lists_next(previous) == head &&
+           !((head->next | head->previous) & GCCTL_GC_FLAGS);
 }
 
 bool gcctl_gc_lists_are_as_expected(const gcctl_gc_links *first, const int thresholds[]) {
@@ -29,14 +30,12 @@ bool gcctl_gc_lists_are_as_expected(const gcctl_gc_links *first, const int thres
             return false;
         }
     }
-    const void *behind = &generations[GCCTL_GC_LISTS];
-    if (*(const gcctl_gc_links *const *)behind != first) {
-        return false;
-    }
     for (int generation = 0; generation < GCCTL_GC_LISTS; generation++) {
         if (!is_a_head(gcctl_gc_lists_head(first, generation))) {
             return false;
         }
     }
-    return is_a_head(gcctl_gc_lists_permanent(first));
+    const gcctl_gc_generation *permanent =
+        (const gcctl_gc_generation *)gcctl_gc_lists_permanent(first);
+    return permanent->threshold == 0 && permanent->count == 0 && is_a_head(&permanent->head);
 }

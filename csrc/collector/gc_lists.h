@@ -5,8 +5,8 @@
    and their low bits are flags. The heads of the lists lie in the interpreter's state. A new object
    goes to the end of the list of generation 0, so the link after the newest object leads to the
    head of that list. The heads of generations 1 and 2 lie behind it. Between two heads are two
-   numbers (threshold and count). Then comes a pointer to the first head, and then the head of the
-   permanent generation.
+   numbers (threshold and count). Then comes the head of the permanent generation; up to 3.14 a
+   pointer to the first head lies in between.
 
    The child of a concurrent collection trusts nothing here: if an address is wrong, it dies, and
    its parent gets no answer. The parent relinks objects only where gcctl_gc_lists_are_as_expected()
@@ -49,7 +49,8 @@ static inline const gcctl_gc_links *gcctl_gc_lists_head(const gcctl_gc_links *fi
 /* The head of the permanent generation's list. */
 static inline const gcctl_gc_links *gcctl_gc_lists_permanent(const gcctl_gc_links *first) {
     const gcctl_gc_generation *behind = (const gcctl_gc_generation *)first + GCCTL_GC_LISTS;
-    return (const gcctl_gc_links *)((const char *)behind + sizeof(void *));
+    const gcctl_gc_links *const *pointer = (const gcctl_gc_links *const *)behind;
+    return *pointer == first ? (const gcctl_gc_links *)(pointer + 1) : &behind->head;
 }
 
 static inline const gcctl_gc_links *gcctl_gc_lists_next(const gcctl_gc_links *links) {

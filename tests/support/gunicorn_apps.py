@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from frozen import frozen_objects
+from frozen_count import frozen_objects
 
 import gcctl
 from gcctl._auto import debt, full_collections
