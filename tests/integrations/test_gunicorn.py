@@ -269,7 +269,8 @@ class TestConfiguration:
         environ["TEST_HEAP"] = "50000"
         with Server(tmp_path, "--preload", config=config, environ=environ) as server:
             known = server.ask()
-            assert (known["policy"], known["frozen"], known["enabled"]) == ("off", 0, True)
+            assert (known["policy"], known["enabled"]) == ("off", True)
+            assert known["frozen"] < 5_000, "at most what gcctl itself is made of"
             assert known["requests"] == 0
             wait_until(lambda: server.ask()["requests"] > 2)
             log = server.stop()

@@ -130,6 +130,24 @@ child(work)
         )
         assert last_words(tmp_path) == BOTH
 
+    @pytest.mark.parametrize("policy", ["auto", "production", "off"])
+    def test_gcctl_keeps_nothing_alive(self, policy: str, tmp_path: Path) -> None:
+        """What it refers to in C is seen by no collection."""
+        run(
+            f"""
+controller = gcctl.install({policy!r}, recycle_after_requests=1)
+controller.on_recycle(lambda advice, kept=journal: None)
+controller.on_alert(lambda alert, kept=journal: None)
+controller.journal = journal
+with gcctl.batch(), gcctl.hold(), gcctl.request():
+    gc.collect()
+gcctl.collect_concurrently().finish()
+work()
+""",
+            tmp_path,
+        )
+        assert last_words(tmp_path) == BOTH
+
     def test_a_process_that_only_shares_has_its_settings_back(self, tmp_path: Path) -> None:
         out = run(
             """
