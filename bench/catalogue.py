@@ -75,6 +75,13 @@ BENCHMARKS = (
         (COMPILING, VALGRIND),
     ),
     Benchmark(
+        "explicit",
+        "how much longer a `gc.collect()` of the program takes where gcctl is installed",
+        "1 min",
+        "5 s",
+        "bench.explicit.run",
+    ),
+    Benchmark(
         "memory",
         "memory given back over a limit, how long threads wait meanwhile, batch()",
         "1 min",
