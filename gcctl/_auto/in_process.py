@@ -32,9 +32,10 @@ class AutoInProcess:
         watch: Watch,
         rss: Callable[[], int],
         fault: Callable[[], object],
+        at_idle: Callable[[], object] = lambda: None,
     ) -> None:
         """`rss()`: the resident set in bytes. `fault()` is called in an `except` clause, where no
-        caller could be told what went wrong."""
+        caller could be told what went wrong. `at_idle()` is called too where idle work is done."""
         self._config = config
         self._core = core
         self._rollback = rollback
@@ -50,6 +51,7 @@ class AutoInProcess:
         self._ended = False
         self._adjusting = False  # whether some thread is setting thresholds
         self._fault = fault
+        self._at_idle = at_idle
         self._loop: ref[Any] | None = None  # the event loop that was running last
         self._asked_loop = False  # to work in place of the idle thread; it has not done so yet
         self._answers: list[float | None] = []  # what its last work returned, until that is taken
@@ -183,6 +185,7 @@ class AutoInProcess:
         None, as `IdleThread` wants them."""
         if self._ended:
             return None
+        self._at_idle()
         if self.heap.lost:
             self._rules.tenure_again()
         if coordinator.running is not None:

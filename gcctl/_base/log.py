@@ -6,7 +6,9 @@ has set up a handler: a line below a warning would go nowhere, so it is not made
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +36,20 @@ def info(text: str, *args: Any) -> None:
 
 
 def warning(text: str, *args: Any) -> None:
-    logger().warning(text, *args, stacklevel=2)
+    logger().warning(_signed(text), *args, stacklevel=2)
 
 
 def exception(text: str, *args: Any) -> None:
     """With the traceback of the exception that is being handled."""
-    logger().exception(text, *args, stacklevel=2)
+    logger().exception(_signed(text), *args, stacklevel=2)
+
+
+def _signed(text: str) -> str:
+    """Where the program has set up no handler, `logging` prints the message and nothing else. So
+    time, logger and process are put into it there: a log of several workers needs them."""
+    if logger().hasHandlers():
+        return text
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} [{os.getpid()}] gcctl: {text}"
 
 
 def log_fault() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 import time
 from _weakref import ref
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from gcctl._concurrent.feasibility import Feasibility
 from gcctl._concurrent.staggering import turn
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
-from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter import mechanisms
 from gcctl._memory.protocol import Memory
 from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
@@ -44,9 +43,6 @@ PREPARED_NS = 1_000_000_000
 
 REAP_SECONDS = 0.2
 """How long `wait_for_children()` waits at most."""
-
-NOT_TRIED = (3, 16)
-"""From this version of CPython on, the collector's lists may have another layout."""
 
 
 @public
@@ -83,9 +79,8 @@ class Coordinator:
         self._reap: Callable[[], bool] = lambda: True
         self._forget_children: Callable[[], None] = lambda: None
         self._cpu_of_killed_ns: Callable[[], int] = lambda: 0
-        self.missing = _missing(core)
-        """Why this process has no concurrent collections; "": it has."""
-        if not self.missing:
+        self._not_built = _not_built(core)
+        if not self._not_built:
             from gcctl._concurrent import compiled
 
             self._window_class = compiled.Window
@@ -100,6 +95,11 @@ class Coordinator:
         self._killed_before_ns = 0
         self._feasibility = Feasibility()
         self._prepared: tuple[int, str] | None = None  # when, and why not
+
+    @property
+    def missing(self) -> str:
+        """Why this process has no concurrent collections; "": it has."""
+        return mechanisms.missing("concurrent") or self._not_built
 
     @property
     def cycles(self) -> Cycles:
@@ -172,7 +172,8 @@ class Coordinator:
 
     def _begin(self, handle: ConcurrentCollection, reason: int, anyway: bool) -> None:
         rss = rss_bytes(self._memory)
-        why = self.missing or import_the_rest()
+        missing = self.missing
+        why = f"no concurrent collections: {missing}" if missing else import_the_rest()
         if not why and not anyway:
             why = self._why_not(rss)
         if not why:
@@ -316,17 +317,13 @@ def import_the_rest() -> str:
     return ""
 
 
-def _missing(core: Core) -> str:
+def _not_built(core: Core) -> str:
     if core.implementation != "c":
-        return "concurrent collections need the compiled core"
-    if COLLECTOR != "generational":
-        return f"concurrent collections need the generational collector, not the {COLLECTOR}"
-    if sys.version_info >= NOT_TRIED:
-        return f"concurrent collections were not tried on CPython {sys.version.split()[0]}"
+        return mechanisms.NO_CORE
     try:
         compiled = importlib.import_module("gcctl._concurrent.compiled")
     except ImportError as error:
-        return f"concurrent collections are not supported here: {error}"
+        return f"not supported here: {error}"
     demand_same_interface(compiled)
     return ""
 

@@ -54,7 +54,8 @@ class CycleProfiler:
     @property
     def why_not(self) -> str:
         """Why this process has no concurrent collections; "": it has."""
-        return self._concurrent.missing
+        missing = self._concurrent.missing
+        return f"no concurrent collections: {missing}" if missing else ""
 
     def stop(self) -> CycleProfile:
         """Stop, and return the profile. What is garbage by now is in it too. To be called once."""

@@ -26,11 +26,12 @@ from gcctl._config.fields import (
     parse_layer,
     shown,
 )
-from gcctl._config.presets import DEFAULT_POLICY, PRESETS, Values
+from gcctl._config.presets import ACTING, DEFAULT_POLICY, PRESETS, Values
+from gcctl._interpreter import mechanisms
 
 PREFIX: Final = "GCCTL_"
 RESERVED_VARIABLES: Final = frozenset(
-    {"GCCTL_IMPL", "GCCTL_BUILD_EXT", "GCCTL_DISABLE", "GCCTL_CONFIG", "GCCTL_WITHOUT"}
+    {"GCCTL_IMPL", "GCCTL_BUILD_EXT", "GCCTL_DISABLE", "GCCTL_CONFIG", mechanisms.VARIABLE}
 )
 """Variables that gcctl reads and that are not fields."""
 
@@ -147,6 +148,14 @@ class Config(Values):
         """
         return type(self)(**(_given(self) | parse_layer(changes)))
 
+    def only_measuring(self) -> Self:
+        """A copy under the policy `off`, without the fields by which gcctl acts by itself.
+
+        A `memory_limit` that was given stays.
+        """
+        given = {name: value for name, value in _given(self).items() if name not in ACTING}
+        return type(self)(**{**given, "policy": "off"})
+
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
         """From field names, from the source document's dict as it stands, or from a mix of both.
@@ -185,8 +194,10 @@ class Config(Values):
         Among the arguments, `policy` beats `overrides`, which beat a Config or a mapping given as
         `config`. Of a Config only the `given` fields count. The file is `config` if that is a path,
         else the one that GCCTL_CONFIG names. The policy that wins says which preset fills in the
-        rest. Every source is checked, even if another one beats it. Raises ConfigError.
+        rest. Every source is checked, even if another one beats it, and so is GCCTL_WITHOUT. Raises
+        ConfigError.
         """
+        mechanisms.demand_known(environ)
         arguments: dict[str, Any] = {}
         path: Any = None
         if issubclass(type(config), Config):

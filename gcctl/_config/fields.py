@@ -287,6 +287,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         'a share from 0 up to 1, such as "10%" or 0.1',
     ),
     "final_collection": FLAG,
+    "at_exit": Kind(partial(_choice, ("complete", "fast")), "one of complete, fast"),
     "monitoring": FLAG,
 }
 _GENERATIONS = ("gen0_every", "gen1_every", "gen2_every")

@@ -97,6 +97,10 @@ class Values:
     final_collection: bool
     """Whether uninstalling runs a full collection."""
 
+    at_exit: str
+    """What the end of the process is like: "complete" (finalizers run as without gcctl), or "fast"
+    (finalizers of what is alive do not run)."""
+
     monitoring: bool
     """Whether gcctl raises alerts, and records collections of others (automatic, explicit)."""
 
@@ -138,6 +142,7 @@ _PRODUCTION = Preset(
     recycle_above=None,
     recycle_jitter=0.1,
     final_collection=True,
+    at_exit="complete",
     monitoring=True,
 )
 
@@ -219,6 +224,14 @@ safety net.
 
 ADAPTIVE: Final = frozenset({"auto"})
 """Presets that decide by measurements what is collected when, not by their values alone."""
+
+ACTING: Final = frozenset(
+    {
+        *("policy", "gen0_every", "gen1_every", "gen2_every", "full_collection", "stagger"),
+        *("automatic_gc", "thresholds", "emergency_interval", "final_collection"),
+    }
+)
+"""Fields by which gcctl changes settings, or collects although nobody has called it."""
 
 DEFAULT_POLICY: Final = "auto"
 """The policy when none is named anywhere."""

@@ -49,6 +49,11 @@ def examine_layout():
     return ""
 
 
+def layout():
+    """What `examine_layout()` has found, or what was found since."""
+    return layout_problem
+
+
 @cython.internal
 cdef class Marker:
     """Marks where a part of the permanent generation begins or ends. Its attribute is there so that

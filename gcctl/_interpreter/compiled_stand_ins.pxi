@@ -178,9 +178,10 @@ def stand_in(begin, end, mark):
 
 def stand_down():
     """Put the originals back. Returns False where somebody has exchanged one of them since."""
-    global standing_in, on_explicit
+    global standing_in, on_explicit, on_explicit_end, mark_explicit
     standing_in = False
-    on_explicit = None
+    # Nothing in C may keep objects of the program alive: they would not be finalized at its end.
+    on_explicit = on_explicit_end = mark_explicit = None
     cdef bint undone = gcctl_exchange_undo(&of_collect)
     undone &= gcctl_exchange_undo(&of_freeze)
     undone &= gcctl_exchange_undo(&of_unfreeze)

@@ -1,18 +1,20 @@
 """The mechanisms of gcctl that reach into CPython or the kernel: which of them this process has.
 
-| name | what it does |
-|---|---|
-| `tenure` | takes objects out of reach of the collector |
-| `stand-ins` | stands in for functions of the module `gc` |
-| `asking` | asks the main thread to do what is due while no boundary comes |
-| `concurrent` | runs full collections beside the process |
+| name | what it does | what it needs |
+|---|---|---|
+| `tenure` | takes objects out of reach of the collector | the generational collector |
+| `stand-ins` | stands in for functions of the module `gc` | the generational collector |
+| `asking` | asks the main thread to do what is due while no boundary comes | |
+| `concurrent` | runs full collections beside the process | the generational collector |
 
+All of them need the compiled core, and a compiled module that is built for 64-bit Linux only.
 `GCCTL_WITHOUT=tenure,concurrent` switches mechanisms off.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Final, Literal, get_args
 
@@ -23,35 +25,49 @@ from gcctl._process import twins
 
 Mechanism = Literal["tenure", "stand-ins", "asking", "concurrent"]
 
-MECHANISMS: Final = get_args(Mechanism)
+MECHANISMS: Final[tuple[Mechanism, ...]] = get_args(Mechanism)
+
+ON_ANY_COLLECTOR: Final[frozenset[Mechanism]] = frozenset({"asking"})
 
 VARIABLE: Final = "GCCTL_WITHOUT"
 
+NO_CORE: Final = "the compiled core is needed"
 
-def switched_off() -> tuple[str, ...]:
-    """The mechanisms that `GCCTL_WITHOUT` names. Raises ConfigError for an unknown name."""
-    named = os.environ.get(VARIABLE, "").split(",")
-    names = tuple(name.strip() for name in named if name.strip())
-    for name in names:
+
+def demand_known(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise ConfigError if `GCCTL_WITHOUT` names anything but mechanisms."""
+    for name in _switched_off(environ):
         if name not in MECHANISMS:
             raise ConfigError(
                 f"{VARIABLE}: {name!r} is not accepted; expected names of {', '.join(MECHANISMS)}, "
                 f"with commas between them"
             )
-    return names
 
 
 def missing(mechanism: Mechanism) -> str:
     """Why this process does without that mechanism; "": it has it."""
-    if mechanism in switched_off():
+    if mechanism in _switched_off(os.environ):
         return f"switched off by {VARIABLE}"
     if twins.core.implementation != "c":
-        return "it needs the compiled core"
-    if COLLECTOR != "generational":
-        return f"it needs the generational collector, not the {COLLECTOR}"
-    if compiled is not None and mechanism == "tenure":
-        return str(compiled.examine_layout())
-    return NOT_BUILT
+        return NO_CORE
+    if COLLECTOR != "generational" and mechanism not in ON_ANY_COLLECTOR:
+        return f"the generational collector is needed, and this one is {COLLECTOR}"
+    return layout_problem() if mechanism == "tenure" else NOT_BUILT
+
+
+def layout_problem() -> str:
+    """Why gcctl cannot tell what it has frozen from what others have; "": it can. The layout of the
+    collector's lists is examined once: it does not change in a process."""
+    global _examined
+    if compiled is None:
+        return NOT_BUILT
+    if _examined:
+        return str(compiled.layout())
+    _examined = True
+    return str(compiled.examine_layout())
+
+
+_examined = False
 
 
 def freezes_of_others() -> int:
@@ -59,13 +75,33 @@ def freezes_of_others() -> int:
     return compiled.freezes() if compiled is not None else 0
 
 
+def overview(concurrent: str) -> dict[Mechanism, str]:
+    """For each mechanism, why this process does without it; "": it has it. `concurrent`: the
+    answer for that one, which may have more reasons than are known here."""
+    return {name: missing(name) for name in MECHANISMS} | {"concurrent": concurrent}
+
+
+def in_words(reasons: Mapping[Mechanism, str]) -> str:
+    """What `overview()` says: "tenure, asking; without concurrent: switched off"."""
+    said = [", ".join(name for name, why in reasons.items() if not why) or "none"]
+    for why in dict.fromkeys(filter(None, reasons.values())):
+        names = ", ".join(name for name, its in reasons.items() if its == why)
+        said.append(f"without {names}: {why}")
+    return "; ".join(said)
+
+
+def _switched_off(environ: Mapping[str, str]) -> tuple[str, ...]:
+    named = environ.get(VARIABLE, "").split(",")
+    return tuple(name.strip() for name in named if name.strip())
+
+
 def _load() -> tuple[ModuleType | None, str]:
     if twins.core.implementation != "c":
-        return None, "it needs the compiled core"
+        return None, NO_CORE
     try:
         from gcctl._interpreter import compiled
     except ImportError as error:
-        return None, f"it is not supported here: {error}"
+        return None, f"not supported here: {error}"
     demand_same_interface(compiled)
     return compiled, ""
 

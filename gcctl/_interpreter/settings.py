@@ -99,7 +99,7 @@ class Rollback:
     def switches_on(self) -> bool:
         """Whether undoing will switch automatic GC on, which then goes through all that was
         allocated meanwhile."""
-        return self.original.enabled and not gc.isenabled()
+        return self.original.enabled and not self._ours.enabled and not gc.isenabled()
 
     def undo(self) -> tuple[Drift, ...]:
         """Put the original settings back, each verified by reading it again.

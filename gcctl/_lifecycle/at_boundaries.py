@@ -7,11 +7,13 @@ from contextlib import ExitStack
 
 from gcctl._base import log
 from gcctl._base.late import importing
+from gcctl._base.units import size
 from gcctl._concurrent.collection import NEVER_BEGAN
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import turn
 from gcctl._core.protocol import Kind
 from gcctl._core.records import REASONS, Event
+from gcctl._interpreter.collector import COLLECTOR
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.observers import tell_observers
 from gcctl._lifecycle.parts import Parts
@@ -21,6 +23,7 @@ from gcctl._monitor.statistics import Stats, long_pause_message
 
 FULL = 2
 SCHEDULED = REASONS.index("scheduled")
+DID_NOT_RUN = -1
 PRESSURE = REASONS.index("pressure")
 
 
@@ -52,6 +55,8 @@ class AtBoundaries:
         elif kind == "external":
             if parts.auto is not None and event is not None:
                 parts.auto.note_collection(event)
+                if parts.no_requests.is_due():
+                    parts.auto.stand_by()
         elif kind == "explicit_full":
             if parts.auto is not None:
                 parts.auto.note_explicit_full()
@@ -84,6 +89,8 @@ class AtBoundaries:
 
     def collect_for_pressure(self, generation: int) -> int:
         """For memory pressure. Returns as `Core.collect()`."""
+        if COLLECTOR == "unknown" and generation < FULL:  # it may be another one there
+            return DID_NOT_RUN
         if self._parts.auto is not None:
             return self._parts.auto.heap.collect_for_pressure(generation)
         return self._parts.core.collect(generation, PRESSURE)
@@ -96,7 +103,10 @@ class AtBoundaries:
         log.info("collected for memory pressure: %s", event)
 
     def note_memory_exhausted(self, event: MemoryEvent) -> None:
-        self._parts.recycling.advise("memory_limit", f"collecting does not help: {event}")
+        pressure = self._parts.pressure
+        grown = pressure.grown_bytes if pressure is not None else None
+        less = "" if grown is None else f"; a fresh worker has {size(grown)} less"
+        self._parts.recycling.advise("memory_limit", f"collecting does not help: {event}{less}")
 
 
 def log_line(text: str, stats: Callable[[], Stats]) -> None:

@@ -71,6 +71,7 @@ class Controller:
             **counters | {"faults": counters["faults"] + parts.faults},
             **parts.monitor.counters(now, pressure.used() if pressure else None),
             policy=self.config.policy,
+            left_alone=parts.left_alone,
             implementation=parts.core.implementation,
             explicit_callers=parts.explicit.busiest(),
             concurrent=coordinator.stats,

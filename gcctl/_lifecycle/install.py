@@ -19,6 +19,7 @@ from gcctl._interpreter.forks import ForkGuard
 from gcctl._interpreter.preload import preload
 from gcctl._interpreter.settings import NotRestoredError
 from gcctl._lifecycle import hold
+from gcctl._lifecycle.at_exit import at_exit
 from gcctl._lifecycle.batch import batches
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.installation import Installation
@@ -91,11 +92,11 @@ def install_config(config: Config, installed_at: str) -> Controller:
             _installation = installation  # before anything is changed, so that it is undone
             installation.controller.installed = True
             _start(installation)
+            at_exit.manner = installation.controller.config.at_exit
         finally:
             _changing = 0
     with suppress(Exception):  # a broken logging setup must not look like a failure
-        core = f"{twins.core.implementation} core ({twins.reason})"
-        log.info("installed: policy %s, %s", config.policy, core)
+        log.info("installed: %s", installation.in_words())
     return installation.controller
 
 
@@ -115,10 +116,20 @@ def share_with_children() -> bool:
     collections of its children do not write to it.
 
     From then on automatic GC is off in the master, not in the children. False, and nothing is done,
-    where gcctl is installed in the master: then its policy decides what is frozen.
+    where gcctl is installed in the master: then its policy decides what is frozen. With
+    `GCCTL_DISABLE=1` nothing is done either.
+
+    At the end of the master and of its children it is given back, unless the environment or the
+    configuration file say `at_exit = "fast"`. Raises ConfigError for a value that is not accepted.
     """
+    return not disabled() and share(Config.resolve())
+
+
+def share(config: Config) -> bool:
+    """As `share_with_children()`, with a configuration that is complete already."""
     if _installation is not None:
         return False
+    at_exit.manner = config.at_exit
     _hook_into_process()
     # What each child would import for itself is memory that they can share.
     import_the_rest()
@@ -280,12 +291,15 @@ def _hook_into_process() -> None:
 
 
 def _at_exit() -> None:
-    # A daemon thread may never leave uninstall(): a finalizer in it may wait for something.
-    if _lock.acquire(timeout=EXIT_WAIT_SECONDS):
-        try:
-            uninstall()
-        finally:
-            _lock.release()
+    try:
+        # A daemon thread may never leave uninstall(): a finalizer in it may wait for something.
+        if _lock.acquire(timeout=EXIT_WAIT_SECONDS):
+            try:
+                uninstall()
+            finally:
+                _lock.release()
+    finally:
+        at_exit.end()
 
 
 def _before_fork() -> None:

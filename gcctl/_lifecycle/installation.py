@@ -8,12 +8,14 @@ from contextlib import ExitStack, suppress
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._auto.rules import YOUNG_AFTER
 from gcctl._base import log
+from gcctl._base.units import size
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.staggering import InTurn, turn
 from gcctl._config.config import Config
 from gcctl._config.presets import ADAPTIVE
 from gcctl._core.protocol import NEVER, Core, Orders
 from gcctl._core.records import REASONS
+from gcctl._interpreter import mechanisms
 from gcctl._interpreter.collector import COLLECTOR, schedule_for
 from gcctl._interpreter.settings import Rollback, Watch
 from gcctl._lifecycle.at_boundaries import AtBoundaries, log_line
@@ -23,6 +25,7 @@ from gcctl._lifecycle.observers import tell_observers
 from gcctl._lifecycle.parts import Parts
 from gcctl._lifecycle.sampling import Sampler
 from gcctl._memory.protocol import Memory
+from gcctl._memory.resident import own_bytes
 from gcctl._process import twins
 
 FULL = 2
@@ -56,8 +59,17 @@ class Installation:
         self._notes: list[str] = []
         """What the log is told at the end."""
 
+    def in_words(self) -> str:
+        """What is installed, for the log."""
+        parts = self._parts
+        reasons = mechanisms.overview(coordinator.missing)
+        said = f"policy {parts.config.policy}, {parts.core.implementation} core ({twins.reason})"
+        return f"{said}; {mechanisms.in_words(reasons)}" if any(reasons.values()) else said
+
     def start(self) -> None:
         parts, config = self._parts, self._parts.config
+        if parts.left_alone:
+            log.warning("%s", parts.left_alone)
         turn.installed(config.stagger)
         parts.fulls = InTurn(self._at_boundaries.begin_full, parts.core.boundaries)
         self._rollback.apply(enabled=config.automatic_gc, thresholds=config.thresholds)
@@ -72,6 +84,7 @@ class Installation:
         self._start_policy()
         if config.memory_limit is not None:
             self._start_pressure(config.memory_limit)
+        self._doubt_recycling()
         check_memory = self.controller.check_memory if parts.pressure else None
         batches.installed(check_memory, config.check_interval)
         stop_the_world = parts.auto.heap.stop_the_world if parts.auto else None
@@ -84,7 +97,13 @@ class Installation:
             parts.watch = watch = Watch(parts.core.attached)
             if adaptive:
                 parts.auto = AutoInProcess(
-                    config, parts.core, self._rollback, watch, parts.rss, parts.fault
+                    config,
+                    parts.core,
+                    self._rollback,
+                    watch,
+                    parts.rss,
+                    parts.fault,
+                    at_idle=parts.no_requests.check,
                 )
                 parts.auto.start()
 
@@ -109,10 +128,22 @@ class Installation:
                 at_boundaries.note_memory_event,
                 at_boundaries.note_memory_exhausted,
             ),
+            own=lambda: own_bytes(parts.memory),
         )
         with suppress(Exception):  # a broken logging setup is no reason not to install
             for warning in parts.pressure.doubts():
                 log.warning("%s", warning)
+
+    def _doubt_recycling(self) -> None:
+        above = self._parts.recycling.above_bytes
+        if above is not None and (own := own_bytes(self._parts.memory)) > above:
+            with suppress(Exception):  # as above
+                log.warning(
+                    "recycle_above is exceeded from the start (RSS %s, over %s): "
+                    "each fresh worker will be advised to be recycled too",
+                    size(own),
+                    size(above),
+                )
 
     def _orders(self) -> Orders:
         """What the core is to do by itself at boundaries, and what it is to tell of."""
@@ -212,7 +243,10 @@ class Installation:
         """As `gcctl._lifecycle.install.idle()`."""
         parts = self._parts
         try:
-            return parts.auto.idle() if parts.auto is not None else None
+            if parts.auto is not None:
+                return parts.auto.idle()
+            parts.no_requests.check()
+            return None
         except Exception:
             parts.fault()
             return None
@@ -226,6 +260,7 @@ class Installation:
         parts = self._parts
         parts.monitor.after_fork(parts.core.now())
         parts.recycling.after_fork()
+        parts.no_requests.begin()
         parts.explicit.clear()
         parts.faults = 0
         if parts.pressure is not None:

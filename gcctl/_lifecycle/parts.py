@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from gcctl._auto.in_process import AutoInProcess
@@ -11,6 +12,7 @@ from gcctl._concurrent.staggering import InTurn
 from gcctl._config.config import Config
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS, Event
+from gcctl._interpreter.collector import COLLECTOR
 from gcctl._interpreter.explicit_calls import ExplicitCalls
 from gcctl._interpreter.settings import Watch
 from gcctl._interpreter.stand_ins import StandIns
@@ -19,6 +21,7 @@ from gcctl._memory.protocol import Memory
 from gcctl._memory.recycling import Recycling
 from gcctl._memory.resident import rss_bytes
 from gcctl._monitor.alerts import AlertKind
+from gcctl._monitor.no_requests import NoRequests
 from gcctl._monitor.statistics import Monitor, Stats
 
 if TYPE_CHECKING:
@@ -33,10 +36,13 @@ class Parts:
     and are there from the start of the installation to its end."""
 
     def __init__(self, config: Config, core: Core, memory: Memory) -> None:
-        self.config = config
+        self.left_alone = _why_left_alone(config)
+        """Why gcctl only measures, although the configuration asks for more; "": it does not."""
+        self.config = config = config.only_measuring() if self.left_alone else config
         self.core = core
         self.memory = memory
         self.monitor = Monitor(core.now())
+        self.no_requests = NoRequests(config.policy, core.boundaries, core.now)
         self.recycling = Recycling(
             config.recycle_after_requests, config.recycle_above, config.recycle_jitter
         )
@@ -82,3 +88,12 @@ class Parts:
     def alert(self, kind: AlertKind, time_ns: int, message: str) -> None:
         if self.config.monitoring:
             self.monitor.alerts.add(kind, time_ns, message)
+
+
+def _why_left_alone(config: Config) -> str:
+    if COLLECTOR != "unknown" or config == config.only_measuring():
+        return ""
+    return (
+        f"the garbage collector of this interpreter (CPython {sys.version.split()[0]}) is not "
+        f"known to gcctl: it measures and changes nothing, whatever policy {config.policy!r} says"
+    )

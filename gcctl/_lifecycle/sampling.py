@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gcctl._base.units import size
 from gcctl._lifecycle.parts import Parts
+from gcctl._memory.resident import own_bytes
 
 SETTINGS_NS = 10**9
 """Shortest time between two checks of the GC settings, or of the number of collections."""
@@ -21,6 +22,7 @@ class Sampler:
         now = self._parts.core.now()
         self._sample_memory(now, rss)
         self._check_settings(now)
+        self._parts.no_requests.check()
 
     def sample_when_due(self, rss: int) -> None:
         """Memory, and the GC settings if they were not checked within the last second."""
@@ -35,8 +37,9 @@ class Sampler:
         parts.monitor.alerts.resume()
         parts.recycling.resume()
         above = parts.recycling.above_bytes
-        if above is not None and rss > above:
-            parts.recycling.advise("rss", f"RSS {size(rss)}, over {size(above)}")
+        # The quick number first: own memory is a part of it.
+        if above is not None and rss > above and (own := own_bytes(parts.memory)) > above:
+            parts.recycling.advise("rss", f"RSS {size(own)} without files, over {size(above)}")
         parts.core.tell_long_pause()
 
     def _check_settings(self, now: int) -> None:

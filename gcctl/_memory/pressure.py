@@ -47,6 +47,10 @@ SHORTEST_REPEAT_NS = 10**9
 FRUITLESS = 3
 """Aggressive collections in a row that left memory over the limit, before recycling is advised."""
 
+GROWN = 0.05
+"""Part of the limit by which this process must have grown before recycling is advised. What it had
+from its start, a fresh one would have too."""
+
 WORTH_WHILE = 0.05
 """Part of the memory in use that an aggressive collection has to free. If it frees less, the next
 one waits longer, unless memory has grown by this part of the limit."""
@@ -71,7 +75,8 @@ class Listener(NamedTuple):
     memory_event: Callable[[MemoryEvent], None]
     """An aggressive collection has run."""
     memory_exhausted: Callable[[MemoryEvent], None]
-    """Several aggressive collections in a row have left memory over the limit; this is the last."""
+    """Several aggressive collections in a row have left memory over the limit, and a fresh process
+    would need less of it; this is the last."""
 
 
 class Pressure:
@@ -91,7 +96,10 @@ class Pressure:
         now: Callable[[], int],
         rss: Callable[[], int],
         listener: Listener,
+        own: Callable[[], int] | None = None,
     ) -> None:
+        """`own()`: the memory that a fresh process would not find there already, in bytes. None: it
+        is not known, and taken to be much."""
         self.high = False
         self.entries = 0
         """How often high-memory mode was entered."""
@@ -105,6 +113,9 @@ class Pressure:
         self._now = now
         self._rss = rss
         self._listener = listener
+        self._own = own
+        # The least since the first check, when the program was loaded.
+        self._own_least: int | None = None
         # Nobody waits for a check to end. A finalizer, a signal handler or another thread that
         # checks in the middle of a check gets the answer of the check before.
         self._checking = False
@@ -122,6 +133,14 @@ class Pressure:
 
     def used(self) -> Used | None:
         return self._limit.used()
+
+    @property
+    def grown_bytes(self) -> int | None:
+        """Growth of this process since it began to work, in memory that a fresh one would not find
+        there already; None: not known."""
+        if self._own is None or self._own_least is None:
+            return None
+        return max(self._own() - self._own_least, 0)
 
     def doubts(self) -> list[str]:
         """Messages for the log about a limit that cannot work as it should."""
@@ -157,6 +176,8 @@ class Pressure:
             return self.high
         self._checking = True
         try:
+            if self._own_least is None and self._own is not None:
+                self._own_least = self._own()
             self._refresh()
             used = self._limit.used()
             if used is not None:
@@ -185,6 +206,7 @@ class Pressure:
     def after_fork(self) -> None:
         """In the child: not in high-memory mode, until a check finds the child over the limit."""
         self._checking = False
+        self._own_least = None
         self._shortest_repeat_ns = _shortest_repeat_ns()
         self.entries = 0
         self._leave()
@@ -232,11 +254,23 @@ class Pressure:
         """Tell the listener everything, even if one of its functions raises."""
         with ExitStack() as last_first:
             if event is not None and self._fruitless >= FRUITLESS:
-                last_first.callback(self._listener.memory_exhausted, event)
+                last_first.callback(self._tell_exhausted, event)
             if entering:
                 last_first.callback(self._listener.high_memory, now, str(event or used))
             if event is not None:
                 last_first.callback(self._listener.memory_event, event)
+
+    def _tell_exhausted(self, event: MemoryEvent) -> None:
+        grown = self.grown_bytes
+        if grown is None or grown >= event.limit_bytes * GROWN:
+            self._listener.memory_exhausted(event)
+        else:
+            _say_once(
+                f"collecting does not help, nor would a fresh process: this one has grown by "
+                f"{size(grown)} since it began to work. What is over memory_limit are files in the "
+                f"page cache, other processes, or what a fresh one would load again. {event}",
+                about="not grown",
+            )
 
     def _leave(self) -> None:
         self.high = False
@@ -264,6 +298,8 @@ class Pressure:
                 _say_once("freed memory is not given back to the system: no way is known here")
         finally:  # counted against the budget even if a signal raises in the middle
             after = self._limit.used() or used
+            if self._own is not None and self._own_least is not None:
+                self._own_least = min(self._own_least, self._own())
             self._plan_next(began_ns, used, after, ran=collected[-1] != DID_NOT_RUN)
         young, middle, old = (max(count, 0) for count in collected)
         return MemoryEvent(
@@ -307,7 +343,8 @@ def _shortest_repeat_ns() -> int:
 _said: set[str] = set()
 
 
-def _say_once(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
+def _say_once(message: str, about: str | None = None) -> None:
+    """`about`: what counts as the same message, where it has figures."""
+    if (about or message) not in _said:
+        _said.add(about or message)
         log.warning("%s", message)

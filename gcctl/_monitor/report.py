@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from bisect import bisect_right
 from collections import Counter
@@ -10,12 +11,13 @@ from itertools import chain, repeat
 from typing import Literal
 
 from gcctl._base.units import duration, size
-from gcctl._concurrent.coordinator import ConcurrentStats
+from gcctl._concurrent.coordinator import ConcurrentStats, coordinator
 from gcctl._config.config import Config
 from gcctl._config.fields import shown
 from gcctl._core import histogram
 from gcctl._core.records import Event
 from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter.mechanisms import in_words, overview
 from gcctl._interpreter.settings import Settings
 from gcctl._monitor import report_json
 from gcctl._monitor.statistics import CollectionStats, Stats
@@ -107,7 +109,8 @@ def _overview(stats: Stats) -> list[str]:
         [
             (
                 "gcctl",
-                f"policy {stats.policy}, {stats.implementation} core, {python}, {COLLECTOR} GC",
+                f"policy {stats.policy}, {stats.implementation} core, {python}, {COLLECTOR} GC, "
+                f"process {os.getpid()}",
             ),
             (
                 "requests",
@@ -125,6 +128,8 @@ def _overview(stats: Stats) -> list[str]:
                 "automatic GC",
                 f"{'on' if settings.enabled else 'off'}, thresholds {settings.thresholds}",
             ),
+            ("mechanisms", in_words(overview(coordinator.missing))),
+            *([("left alone", stats.left_alone)] if stats.left_alone else []),
         ]
     )
 

@@ -12,9 +12,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._config.config import Config
 from gcctl._core import histogram
 from gcctl._core.records import Event
+from gcctl._interpreter import mechanisms
 from gcctl._interpreter.collector import COLLECTOR
 from gcctl._interpreter.settings import Settings
 from gcctl._monitor.statistics import CollectionStats, Stats
@@ -78,6 +80,9 @@ def _environment() -> dict[str, object]:
         "python": platform.python_version(),
         "python_implementation": platform.python_implementation(),
         "collector": COLLECTOR,
+        "mechanisms": {
+            name: why or None for name, why in mechanisms.overview(coordinator.missing).items()
+        },
         "platform": f"{system.system}-{system.release}-{system.machine}",
         "pid": os.getpid(),
         "time": datetime.now(UTC).isoformat(timespec="microseconds"),

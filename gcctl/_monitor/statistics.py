@@ -85,6 +85,9 @@ class Stats(CollectionStats):
     """
 
     policy: str | None = None
+    """The policy in force: `off` where gcctl does not know the collector."""
+    left_alone: str = ""
+    """Why gcctl only measures, although another policy was asked for; "": it does not."""
     implementation: str = ""
     """The core that is used: "c" or "python"."""
     elapsed_ns: int = 0

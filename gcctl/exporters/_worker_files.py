@@ -8,7 +8,6 @@ the same time.
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 import threading
@@ -19,6 +18,7 @@ from glob import glob
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gcctl._base import log
 from gcctl._base.errors import GcctlError
 from gcctl._lifecycle.controller import Controller
 from gcctl.exporters import _record_format
@@ -33,8 +33,6 @@ else:
     HAS_LOCKS = True
     FLAGS: Final = os.O_CLOEXEC | os.O_NONBLOCK
     """O_NONBLOCK in case a pipe has the name of such a file: opening it must not wait."""
-
-logger = logging.getLogger("gcctl")
 
 PASSES: Final = 3
 """How often to search for a file without a lock before a new one is made. More than once, because a
@@ -138,7 +136,7 @@ class WorkerFile:
         if whose not in self._left_out:
             self._left_out.add(whose)
             with suppress(Exception):  # a broken logging setup must not break the scrape
-                logger.warning("metrics without those of %s: %s", whose, error)
+                log.warning("metrics without those of %s: %s", whose, error)
 
     def _is_held(self) -> bool:
         """Whether this process has a file, and the file is still in the directory."""

@@ -6,20 +6,29 @@ commands that serve nothing. So settings are checked at once, and gcctl is insta
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
 import gcctl
+from gcctl._base import log
 from gcctl._config.config import disabled
+from gcctl._interpreter.collector import COLLECTOR
 from gcctl._lifecycle.install import install_config, installed
+from gcctl._process.twins import core
 
-logger = logging.getLogger("gcctl")
+EXPECTED_NS = 30 * 10**9
+"""How long after the first request of a middleware gcctl should be installed."""
 
 Settings: TypeAlias = gcctl.Config | Mapping[str, Any] | str | os.PathLike[str]
 """As `gcctl.install(config=…)` takes them: fields, or the path of a TOML file."""
+
+
+def acts(config: gcctl.Config) -> bool:
+    """Whether gcctl may change anything by itself: it only measures under the policy `off`, and
+    where it does not know the collector."""
+    return config.policy != "off" and COLLECTOR != "unknown"
 
 
 def checked(settings: Settings) -> Settings:
@@ -45,10 +54,10 @@ def install_here(settings: Settings, installer: str) -> gcctl.Controller | None:
     except Exception:
         if installed() is None:  # else another thread was faster
             with suppress(Exception):  # a broken logging setup
-                logger.exception("gcctl was not installed")
+                log.exception("gcctl was not installed")
             return None
     with suppress(Exception):
-        logger.info("%s leaves gcctl as it is: it is installed already", installer)
+        log.info("%s leaves gcctl as it is: it is installed already", installer)
     return None
 
 
@@ -58,4 +67,35 @@ def uninstall_here(controller: gcctl.Controller) -> None:
         controller.uninstall()
     except Exception:
         with suppress(Exception):
-            logger.exception("gcctl was not uninstalled")
+            log.exception("gcctl was not uninstalled")
+
+
+class _Expected:
+    """Requests pass a middleware that installs nothing. Somebody else should have installed gcctl;
+    if nobody does, that is said once."""
+
+    def __init__(self) -> None:
+        self._since_ns = 0  # the first such request
+        self._said = False
+
+    def ask(self) -> bool:
+        """To be called at a request. Returns whether to call it again at the next one."""
+        with suppress(Exception):  # a broken logging setup must not break the request
+            if self._said or installed() is not None or disabled():
+                return False
+            now = core.now()
+            if not self._since_ns:
+                self._since_ns = now
+            if now - self._since_ns < EXPECTED_NS:
+                return True
+            self._said = True
+            log.warning(
+                "gcctl's middleware has seen requests for %d s, and gcctl is not installed in this "
+                "process: give the middleware `install={}`, or the application gcctl's lifespan, "
+                "or call gcctl.install(). GCCTL_DISABLE=1 says that it is not to be installed",
+                EXPECTED_NS // 10**9,
+            )
+        return False
+
+
+expected = _Expected()

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import gcctl
 from gcctl._process.twins import core
-from gcctl.integrations._install import Settings, checked, install_here, uninstall_here
+from gcctl.integrations._install import Settings, checked, expected, install_here, uninstall_here
 from gcctl.integrations.request_entry import MARK, Bridges, Entry, begin, outer
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -39,7 +39,7 @@ class GcctlMiddleware:
     def __init__(self, app: App, *, install: Settings | None = None) -> None:
         self.app = app
         self._settings = None if install is None else checked(install)
-        self._to_install = install is not None
+        self._to_install = True  # or to ask whether somebody else has
         self._controller: gcctl.Controller | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +81,7 @@ class GcctlMiddleware:
         return sending
 
     def _install(self) -> None:
-        self._to_install = False
+        self._to_install = self._settings is None and expected.ask()
         if self._settings is not None and self._controller is None:
             self._controller = install_here(self._settings, "the ASGI middleware")
 

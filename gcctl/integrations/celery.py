@@ -22,7 +22,7 @@ from gcctl._config.config import Config, disabled
 from gcctl._interpreter.tenure import Tenure
 from gcctl._lifecycle import install
 from gcctl._process.twins import core
-from gcctl.integrations._install import install_here, uninstall_here
+from gcctl.integrations._install import acts, install_here, uninstall_here
 from gcctl.integrations.request_entry import begin
 
 require("celery", "5.4", extra="celery")
@@ -128,8 +128,12 @@ class _Gcctl:
 
     def _before_fork(self, **_: object) -> None:
         """Freeze before the first fork. Celery collects before each fork, which would write to the
-        memory that it shares with its children. No collection goes through frozen objects."""
-        if self._freeze and self._tenure is None:
+        memory that it shares with its children. No collection goes through frozen objects.
+
+        Under the policy `off` nothing is frozen.
+        """
+        only_measures = self._config is not None and not acts(self._config)
+        if self._freeze and self._tenure is None and not only_measures:
             self._tenure = Tenure(core)
             if not self._tenure.missing:
                 gc.collect()

@@ -22,6 +22,7 @@ from gcctl._concurrent.staggering import AUTO, turn
 from gcctl._config.config import Config, disabled
 from gcctl._lifecycle import install
 from gcctl._memory.recycling import RecycleAdvice
+from gcctl.integrations._install import acts
 from gcctl.integrations.request_entry import enter_server, leave_server
 
 __all__ = [
@@ -55,14 +56,24 @@ class _Boundary:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """In the master: collect and freeze what was preloaded, and switch automatic GC off there."""
-    if disabled(_environment(server.cfg)):
+    """In the master: collect and freeze what was preloaded, and switch automatic GC off there.
+
+    Under the policy `off` nothing is done.
+    """
+    environment = _environment(server.cfg)
+    if disabled(environment):
+        return
+    try:
+        worker.gcctl_config = config = Config.resolve(environ=environment)
+    except gcctl.ConfigError:  # post_fork() raises it, in the worker
+        return
+    if not acts(config):
         return
     try:
         turn.share_with_children()
     except OSError as error:
         server.log.warning("gcctl: full collections will not be staggered: %s", error)
-    if server.cfg.preload_app and not install.share_with_children():
+    if server.cfg.preload_app and not install.share(config):
         server.log.warning(
             "gcctl: the application has installed gcctl in the master: "
             "what was preloaded is not frozen for the workers"
@@ -77,8 +88,11 @@ def post_fork(server: Any, worker: Any) -> None:
         return
     controller = install.installed()  # perhaps by the application, before the fork
     if controller is None:
-        config = Config.resolve(environ=environment)
-        if "stagger" not in config.given and turn.shared:
+        # gunicorn does the same, but later: GCCTL_WITHOUT is read where gcctl is installed.
+        os.environ.update(worker.cfg.env)
+        found = getattr(worker, "gcctl_config", None)  # by pre_fork()
+        config = found or Config.resolve(environ=environment)
+        if "stagger" not in config.given and turn.shared and acts(config):
             config = config.replace(stagger=AUTO)
         controller = install.install_config(config, "gunicorn's post_fork")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias, cast
 
-from gcctl.integrations._install import Settings, checked, install_here
+from gcctl.integrations._install import Settings, checked, expected, install_here
 from gcctl.integrations.request_entry import Bridges, Entry, enter, note_failure
 
 Environ: TypeAlias = dict[str, Any]
@@ -24,10 +24,11 @@ class GcctlMiddleware:
     def __init__(self, app: App, *, install: Settings | None = None) -> None:
         self.app = app
         self._install = None if install is None else checked(install)
+        self._to_install = True  # or to ask whether somebody else has
         Bridges.possible = True
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Response:
-        if self._install is not None:
+        if self._to_install:
             self._install_once()
         entry = enter(environ)
         server_file = environ.get("wsgi.file_wrapper")
@@ -48,6 +49,7 @@ class GcctlMiddleware:
         settings, self._install = self._install, None
         if settings is not None:
             install_here(settings, "the WSGI middleware")
+        self._to_install = settings is None and expected.ask()
 
 
 def _until_closed(response: Response, entry: Entry, environ: Environ) -> Response:

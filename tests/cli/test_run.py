@@ -670,7 +670,8 @@ def test_disabled_by_the_environment_the_program_runs_all_the_same(serves: Path)
 
 def test_the_log_can_be_shown(serves: Path) -> None:
     completed = run([*RUN, "--log-level", "info", "serves.py"], serves)
-    assert "gcctl: INFO: " in completed.stderr
+    first = completed.stderr.splitlines()[0]
+    assert re.fullmatch(r"[-0-9]{10} [:0-9]{8},\d{3} \[\d+\] gcctl: INFO: installed: .*", first)
     assert completed.stdout == "auto 25 True\n"
 
 

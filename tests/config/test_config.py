@@ -82,6 +82,7 @@ SPELLINGS: dict[str, st.SearchStrategy[Any]] = {
     "recycle_above": st.none() | st.just("none") | sizes,
     "recycle_jitter": budgets | st.sampled_from([0, 0.0, "0%", "0"]),
     "final_collection": flags,
+    "at_exit": st.sampled_from(["complete", "fast", "Complete", "FAST"]),
     "monitoring": flags,
 }
 givens = st.fixed_dictionaries({}, optional=SPELLINGS)
@@ -276,6 +277,7 @@ BAD: dict[str, list[Any]] = {
     "recycle_above": [*BAD_SIZES, "80%", "100 %", 0.5, "never"],
     "recycle_jitter": [*BAD_SHARES, False, float("nan"), float("inf"), "100.1%", "10B"],
     "final_collection": [None, 1, "maybe", "leave", ""],
+    "at_exit": [None, 1, True, "", "quick", "none", b"fast"],
     "full_collection": [None, 1, True, "", "concurent", "none", b"stop"],
     "explicit_collect": [None, 1, True, "", "never", "at most every", "at most every 2h", b"run"],
     "stagger": [True, 1, "", "lock", "./lock", Path("lock"), b"/run/lock", "/run/\0"],

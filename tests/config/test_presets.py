@@ -96,6 +96,7 @@ def test_every_preset_looks_at_memory_alike_and_recycles_nothing_unasked(name: s
     assert config.max_collections_per_minute == (None if name == "auto" else 60)
     assert (config.recycle_after_requests, config.recycle_above) == (None, None)
     assert config.recycle_jitter == 0.1
+    assert config.at_exit == "complete"
 
 
 def test_presets_that_switch_automatic_gc_off_say_what_that_costs() -> None:

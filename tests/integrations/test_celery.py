@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paths import DOCS
+from paths import DOCS, SUPPORT
 from processes import PATIENCE_SECONDS, run_program, wait_until
 
 import gcctl
@@ -37,7 +37,7 @@ if not hasattr(os, "fork"):
 PAGE = DOCS / "integrations" / "celery.md"
 
 SHOP = """
-import gc, json, os, signal, time
+import gc, json, os, signal, sys, time
 
 from billiard.process import current_process
 from celery import Celery
@@ -46,6 +46,9 @@ from celery.worker.control import inspect_command
 
 import gcctl
 from gcctl.integrations.celery import setup
+
+sys.path.append(os.environ["SUPPORT"])
+from frozen_count import frozen_objects
 
 app = Celery("shop", broker=os.environ["REDIS"], backend=os.environ["REDIS"])
 app.conf.update(json.loads(os.environ["SETTINGS"]), broker_connection_retry_on_startup=True)
@@ -201,6 +204,7 @@ class Worker:
         self.client = celery.Celery("client", broker=redis, backend=redis, set_as_current=False)
         environment |= {
             "REDIS": redis,
+            "SUPPORT": str(SUPPORT),
             "SETTINGS": json.dumps(settings or {}),
             "SETUP": json.dumps(setup or {}),
         }
@@ -468,6 +472,11 @@ class TestPrefork:
         assert main["policy"] is None
         assert main["automatic"]
         assert main["thresholds"] == list(gc.get_threshold())
+
+    def test_off_freezes_nothing(self, start: Start) -> None:
+        worker = start("off", "-P", "prefork", "-c", "1", setup={"policy": "off"})
+        assert worker.main_process()["frozen"] <= 1000
+        assert worker.run("look")["policy"] == "off"
 
     def test_children_go_on_sharing_what_was_there_before_the_fork(self, prefork: Worker) -> None:
         assert prefork.main_process()["frozen"] > 300_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -182,6 +183,41 @@ class TestPreload:
         assert grown["gcctl"] <= 1.0 * objects + 2**20
 
 
+LAST_WORDS = """
+import os
+
+class Journal:
+    def __init__(self, path):
+        self.me = self
+        self.file = open(path, "w")  # buffered: written when it is finalized
+
+journal = Journal("journal")
+
+def app(environ, start_response):
+    journal.file.write("served ")
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"null"]
+"""
+
+
+@pytest.mark.parametrize("kind", [THREADS, ("--worker-class", "sync")], ids=["gthread", "sync"])
+@pytest.mark.parametrize(
+    ("environ", "written"),
+    [({}, "served served "), ({"GCCTL_AT_EXIT": "fast"}, "")],
+    ids=["complete", "fast"],
+)
+def test_what_is_finalized_at_the_end_of_a_worker(
+    environ: dict[str, str], written: str, kind: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "words.py").write_text(LAST_WORDS)
+    options = ("--preload", "--chdir", str(tmp_path))
+    with Server(tmp_path, *options, *kind, app="words:app", environ=environ) as server:
+        for _ in range(2):
+            server.ask()
+        server.stop()
+    assert (tmp_path / "journal").read_text() == written
+
+
 class TestRecycling:
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_worker_that_should_be_replaced_is_and_no_request_fails(
@@ -217,6 +253,38 @@ class TestConfiguration:
             known = server.ask()
             assert (known["policy"], known["frozen"], known["enabled"]) == (None, 0, True)
             assert "disabled by GCCTL_DISABLE" in server.log
+
+    @pytest.mark.parametrize("where", ["environment", "raw_env"])
+    def test_off_changes_nothing(self, where: str, tmp_path: Path) -> None:
+        """So it can serve as a baseline."""
+        environ = {"GCCTL_POLICY": "off"} if where == "environment" else {}
+        config = HOOKS + (
+            "import gc, os\n"
+            "def on_exit(server):\n"
+            "    server.log.info('at the end: %s', (\n"
+            "        gc.isenabled(), gc.get_threshold(),\n"
+            "        gc.get_freeze_count() < 1000, len(os.listdir('/proc/self/task'))))\n"
+        )
+        config += "raw_env = ['GCCTL_POLICY=off']\n" if where == "raw_env" else ""
+        environ["TEST_HEAP"] = "50000"
+        with Server(tmp_path, "--preload", config=config, environ=environ) as server:
+            known = server.ask()
+            assert (known["policy"], known["enabled"]) == ("off", True)
+            assert known["frozen"] < 5_000, "at most what gcctl itself is made of"
+            assert known["requests"] == 0
+            wait_until(lambda: server.ask()["requests"] > 2)
+            log = server.stop()
+        assert f"at the end: {(True, gc.get_threshold(), True, 1)}" in log
+        assert "requests      " in log, "it is measured"
+
+    def test_mechanisms_are_switched_off_by_the_environment_that_gunicorn_sets(
+        self, tmp_path: Path
+    ) -> None:
+        config = HOOKS + "raw_env = ['GCCTL_WITHOUT=asking']\n"
+        with Server(tmp_path, config=config) as server:
+            server.ask()
+            log = server.stop()
+        assert re.search(r"mechanisms .*asking.*: switched off by GCCTL_WITHOUT", log)
 
     def test_a_bad_value_is_named(self, tmp_path: Path) -> None:
         with Server(tmp_path, environ={"GCCTL_MAX_PAUSE": "soon"}) as server:

@@ -237,3 +237,29 @@ def test_gcctl_may_be_imported_before_pytest(suite: pytest.Pytester) -> None:
     result = suite.run(*command)
     assert result.ret == 0
     result.assert_outcomes(passed=1, deselected=6)
+
+
+def test_off_changes_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import _thread, gc
+        def state():
+            return (gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count(),
+                    _thread._count())
+        BEFORE = state()
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+        from conftest import BEFORE, state
+        @pytest.mark.parametrize("number", range(5))
+        def test_state(number):
+            kept = [[] for _ in range(10_000)]
+            assert state() == BEFORE
+        def test_installed():
+            import gcctl
+            assert gcctl.stats().policy == "off"
+        """
+    )
+    assert "policy off" in run(pytester, "--gcctl-policy=off", passed=6)

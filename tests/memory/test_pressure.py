@@ -31,6 +31,7 @@ from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.pressure import (
     ALERT_AT,
     FRUITLESS,
+    GROWN,
     LEAVE_AT,
     UNKNOWN_CHECKS,
     Listener,
@@ -49,7 +50,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux has /proc and 
 class World:
     """Memory of any size, and a collector that frees what is garbage in no time or in some."""
 
-    def __init__(self, tmp_path: Path | None = None) -> None:
+    def __init__(self, tmp_path: Path | None = None, own: Callable[[], int] | None = None) -> None:
         self.live = 0
         self.garbage = 0
         self.time_ns = 0
@@ -79,6 +80,7 @@ class World:
             lambda: self.time_ns,
             self.rss,
             listener,
+            own,
         )
 
     def collect(self, generation: int) -> int:
@@ -219,6 +221,54 @@ class TestTheMode:
             world.time_ns += SECOND
             world.pressure.check()
         assert world.exhausted == [world.events[-1]]
+
+    def test_recycling_is_advised_by_what_a_fresh_process_would_not_have(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gcctl._memory.pressure._said", set())
+        own = 500  # the rest is what a fresh one would have too, such as files in the page cache
+        world = World(own=lambda: own)
+        world.live = LIMIT + 1
+
+        def collect_often() -> None:
+            for _ in range(20):
+                world.time_ns += 1000 * SECOND
+                world.pressure.check()
+
+        collect_often()
+        own += int(LIMIT * GROWN) - 1
+        collect_often()
+        assert len(world.events) > 2 * FRUITLESS
+        assert not len(world.exhausted)
+        assert caplog.text.count("nor would a fresh process") == 1
+        own += 1
+        collect_often()
+        assert len(world.exhausted)
+        assert world.pressure.grown_bytes == LIMIT * GROWN
+
+    def test_growth_is_counted_from_the_least_that_collections_have_left(self) -> None:
+        own = 500
+        world = World(own=lambda: own)
+
+        def free() -> None:
+            nonlocal own
+            own = 450
+
+        world.live, world.during = LIMIT + 1, free
+        world.pressure.check()
+        own = 520
+        assert world.pressure.grown_bytes == 70
+
+    def test_a_forked_child_has_grown_by_nothing(self) -> None:
+        own = 100
+        world = World(own=lambda: own)
+        world.pressure.check()
+        own = 300
+        in_parent = world.pressure.grown_bytes
+        world.pressure.after_fork()
+        assert (in_parent, world.pressure.grown_bytes) == (200, None)
+        world.pressure.refresh_and_check()
+        assert world.pressure.grown_bytes == 0
 
     def test_growth_that_collecting_can_free_is_collected_again(self) -> None:
         world = World()
@@ -617,6 +667,51 @@ class TestRealControlGroups:
             subprocess.run([*join, "sh", "-c", read], check=True)
             high, _, used, _ = worker.tell("check")
             assert not high, used
+
+    def test_a_worker_that_reads_files_is_not_to_be_recycled(self, tmp_path: Path) -> None:
+        """What was read twice is active file cache, which counts until the kernel takes it back."""
+        with real_cgroup(300 * MIB) as group:
+            file = tmp_path / "large"
+            join = ["sh", "-c", JOIN, str(group.directory)]
+            done = subprocess.run(
+                [*join, sys.executable, "-c", READER, str(file)],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+        assert done.returncode == 0, done.stderr
+        high, fruitless, advice = done.stdout.splitlines()
+        if high == "False":
+            pytest.skip("this kernel does not count it")
+        assert int(fruitless) >= FRUITLESS
+        assert advice == "None"
+        assert done.stderr.count("nor would a fresh process") == 1
+
+
+READER = """
+import sys, time
+import gcctl
+with open(sys.argv[1], "wb") as file:
+    for _ in range(200):
+        file.write(bytes(2**20))
+gcctl.install("off", memory_limit="50%", pressure_budget=1.0, check_interval="1ms")
+def read():
+    with open(sys.argv[1], "rb") as file:
+        while file.read(2**20):
+            pass
+for _ in range(4):
+    read()
+    high = gcctl.check_memory()
+until = time.monotonic() + 30
+while high and len(gcctl.stats().memory_events) < 5 and time.monotonic() < until:
+    gcctl.tick()
+    read()
+    time.sleep(0.1)
+print(high)
+print(len(gcctl.stats().memory_events))
+print(gcctl.stats().recycle_advice)
+"""
 
 
 @linux

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,8 @@ class TestAboveMemory:
         installation.start()
         try:
             checks = 0
+            assert controller.check_memory()
+            leaked = bytearray(b"x") * 8 * 2**20
             while controller.recycle_advice is None:
                 assert controller.check_memory()
                 checks += 1
@@ -259,6 +262,60 @@ class TestAboveMemory:
         advice = controller.recycle_advice
         assert advice.reason == "memory_limit"
         assert advice.message.startswith("collecting does not help: RSS ")
+        assert advice.message.endswith(" MiB less")
+        del leaked
+
+    @pytest.mark.usefixtures("short_collections")
+    def test_not_where_a_fresh_worker_would_be_over_the_limit_too(
+        self, core_class: type[Core]
+    ) -> None:
+        now_ns = 10**15
+        config = gcctl.Config(policy="off", memory_limit=LITTLE, pressure_budget=1.0)
+        core = core_class(clock=lambda: now_ns)
+        installation = Installation(config, "here", lambda _: None, core=core)
+        controller = installation.controller
+        controller.installed = True
+        installation.start()
+        try:
+            for _ in range(20):
+                assert controller.check_memory()
+                now_ns += HOUR_NS
+        finally:
+            installation.restore()
+        assert controller.recycle_advice is None
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell them apart")
+    def test_mapped_files_do_not_count(self, tmp_path: Path) -> None:
+        """A fresh worker maps them again."""
+        out = run_program(
+            """
+            import mmap
+            import gcctl
+            gcctl.install("off", recycle_above="150MiB", recycle_jitter=0)
+            with open("large", "w+b") as file:
+                for _ in range(200):
+                    file.write(b"x" * 2**20)
+                file.flush()
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+            for position in range(0, len(mapped), 4096):
+                mapped[position]
+            stats = gcctl.stats()
+            print(stats.rss_bytes > 200 * 2**20, stats.recycle_advice)
+            """,
+            tmp_path,
+        )
+        assert out == "True None\n"
+
+    def test_a_threshold_below_what_a_fresh_worker_has_is_said(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        install(recycle_above=LITTLE)
+        assert caplog.text.count("recycle_above is exceeded from the start (RSS ") == 1
+        assert "over 1.0 MiB): each fresh worker will be advised to be recycled too" in caplog.text
+        gcctl.uninstall()
+        caplog.clear()
+        install(recycle_above=2**60)
+        assert not caplog.records
 
 
 class TestCallbacks:

@@ -20,11 +20,13 @@ from hypothesis import strategies as st
 
 import gcctl
 from gcctl._base.units import duration, size
+from gcctl._concurrent.coordinator import coordinator
 from gcctl._config.config import Config
 from gcctl._config.presets import PRESETS
 from gcctl._core import histogram
 from gcctl._core.records import REASONS, ByReason, Event
 from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter.mechanisms import overview
 from gcctl._memory.memory_event import MemoryEvent
 from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor import report
@@ -223,6 +225,14 @@ class TestText:
         assert labels == ["pauses", *generations_, "all", "last minute"]
         assert len({len(line) for line in table}) == 1
 
+    def test_it_has_the_process(self) -> None:
+        first = report.full(Stats(policy="off")).splitlines()[0]
+        assert first.endswith(f", process {os.getpid()}")
+
+    def test_what_is_left_alone_is_said(self) -> None:
+        assert "left alone    it is new" in report.full(Stats(policy="off", left_alone="it is new"))
+        assert "left alone" not in report.full(Stats(policy="off"))
+
     def test_without_collections_there_is_nothing_about_pauses(self) -> None:
         text = report.full(Stats(policy="off"))
         assert "pause" not in text
@@ -336,6 +346,9 @@ class TestJSON:
             "python": platform.python_version(),
             "python_implementation": platform.python_implementation(),
             "collector": COLLECTOR,
+            "mechanisms": {
+                name: why or None for name, why in overview(coordinator.missing).items()
+            },
             "pid": os.getpid(),
         }
 

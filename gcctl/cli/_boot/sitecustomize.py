@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # typing's own takes its time to import
     import gcctl
 
 
+LOG_FORMAT = "%(asctime)s [%(process)d] gcctl: %(levelname)s: %(message)s"
+
+
 def _start() -> None:
     here = os.path.dirname(__file__)
     sys.path[:] = [entry for entry in sys.path if entry != here]
@@ -116,7 +119,7 @@ def _set_up_logging(level: str | None) -> None:
         logger.addHandler(logging.NullHandler())
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("gcctl: %(levelname)s: %(message)s"))
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False  # the program's own handlers would print it a second time

@@ -13,7 +13,7 @@ from django.core import signals
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 
-from gcctl.integrations._install import Settings, install_here
+from gcctl.integrations._install import Settings, expected, install_here
 from gcctl.integrations.request_entry import Bridges, Entry, enter, note_failure
 
 PATH = "gcctl.integrations.django.GcctlMiddleware"
@@ -121,8 +121,10 @@ def _install(sender: Any, **_: Any) -> None:
     # The handlers of Django's test clients are not servers.
     if not isinstance(sender, type) or not issubclass(sender, (WSGIHandler, ASGIHandler)):
         return
-    signals.request_started.disconnect(_install)
     given = getattr(settings, "GCCTL", _default)
+    if given is None and expected.ask():
+        return
+    signals.request_started.disconnect(_install)
     if given is not None:
         install_here(given, "gcctl.integrations.django")
 
