@@ -47,7 +47,6 @@ cdef class Collector(Recorder):
     cdef unsigned long external_thread
     cdef int64_t external_start_ns
     cdef int64_t external_in_flight
-    cdef int forks  # between this process and the one that has imported gcctl
     cdef int holds  # forks being made and gcctl.hold() sections: boundaries collect nothing
 
     cdef list callbacks  # gc.callbacks
@@ -97,7 +96,7 @@ cdef class Collector(Recorder):
             return
         if phase == "start":
             self._note_allocated()
-            self.external_in_flight = self.requests_in_flight
+            self.external_in_flight = self.page.in_flight
             self.external_thread = me
             if self.telling_external and count_at(info, "generation") == FULL:
                 self._tell("external_full", None)
@@ -148,14 +147,19 @@ cdef class Collector(Recorder):
     cdef void _forget_the_parent(self) noexcept:
         """In the child: the requests, the threads and the holds were the parent's."""
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
-        self.requests_in_flight = 0
-        self.forks += 1
+        self.page.in_flight = 0
+        self._be_another_process()
         self.holds = 0
         # A finalizer that forks is inside a collection, and so is its child: that one goes on.
         if self.own_thread != me:
             self.own_thread = 0
         if self.external_thread != me:
             self.external_thread = 0
+
+    @cython.final
+    cdef inline void _be_another_process(self) noexcept:
+        self.process += 1
+        self.page.process = self.process
 
     @cython.final
     cdef int _record_external(self, gcctl_event *event, dict info) except -1:
@@ -199,7 +203,7 @@ cdef class Collector(Recorder):
             return DID_NOT_RUN
         hidden = self._hide_callback()
         watching = not hidden and self._position() >= 0
-        event.in_flight = self.requests_in_flight
+        event.in_flight = self.page.in_flight
         self.own_seen = False
         self.own_thread = <unsigned long>PyThread_get_thread_ident()
         try:
