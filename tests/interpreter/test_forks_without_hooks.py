@@ -206,14 +206,22 @@ gcctl.install("production")
 in_child(lambda: ran.append(os.getpid()))
 def work():
     gcctl.stats(), serve(2)
-    ctypes.pythonapi.PyOS_AfterFork_Child()  # as uWSGI calls it, where it is told to
-    serve(2), gcctl.stats()
     print(ran == [os.getpid()])
-child(work)
+def with_hooks_at_last():
+    work()
+    ctypes.pythonapi.PyOS_AfterFork_Child()
+    work()
+def in_parts():
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = FORK()
+    if pid:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return pid
+child(with_hooks_at_last, in_parts)
 child(work, os.fork)
 print(ran)
 """
-    assert run_program(way + source, tmp_path) == "True\nTrue\n[]\n"
+    assert run_program(way + source, tmp_path) == "True\nTrue\nTrue\n[]\n"
 
 
 def test_a_step_that_fails_breaks_neither_the_request_nor_the_others(
