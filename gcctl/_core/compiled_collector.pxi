@@ -19,6 +19,7 @@ cdef extern from "Python.h":
     void Py_SET_SIZE(object sized, Py_ssize_t size)
     void Py_DECREF(object owned)
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) noexcept
+    int Py_AddPendingCall(int (*call)(void *) except -1, void *argument) noexcept
 
 
 cdef object gc_collect = gc.collect
@@ -93,6 +94,10 @@ cdef class Collector(Recorder):
         cdef gcctl_event event
         if self.own_thread == me:
             self.own_seen = True
+            return
+        if self.page.process == 0:  # a forked child, which may never come to a boundary
+            self.external_thread = 0
+            Py_AddPendingCall(notice_fork_soon, <void *>self)
             return
         if phase == "start":
             self._note_allocated()
@@ -287,6 +292,13 @@ cdef class Collector(Recorder):
             if self.callbacks[position] is self.callback:
                 return position
         return -1
+
+
+cdef int notice_fork_soon(void *core) except -1 with gil:
+    """As the main thread calls it, between two of its steps. Only the core of the process, which is
+    there for ever, has a page that is cleared."""
+    (<object>core).notice_fork()
+    return 0
 
 
 cdef int64_t count_at(dict mapping, str key):

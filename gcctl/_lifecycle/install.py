@@ -223,6 +223,7 @@ def _uninstall_if_installed(controller: Controller) -> None:
 
 def installed() -> Controller | None:
     """The controller that is installed in this process."""
+    twins.core.notice_fork()
     installation = _installation
     return installation.controller if installation is not None else None
 

@@ -9,6 +9,8 @@ import pytest
 from concurrent_collections import concurrent_only
 from processes import needs_fork, run_program
 
+from gcctl._process import twins
+
 pytestmark = needs_fork
 
 WAYS = ["fork", "clone"] if sys.platform == "linux" else ["fork"]
@@ -294,3 +296,24 @@ def work():
 child(work)
 """
     assert run_program(source + parent, tmp_path) == "(2, 0, 0)\n"
+
+
+@pytest.mark.skipif(twins.core.implementation != "c", reason="needs pending calls")
+@pytest.mark.parametrize("policy", ["auto", "off"])
+def test_a_child_that_has_no_requests_finds_out_when_it_collects(
+    way: str, policy: str, tmp_path: Path
+) -> None:
+    source = f"""
+gcctl.install({policy!r})
+from gcctl._process.forked import in_child
+ran = []
+in_child(lambda: ran.append(1))
+def work():
+    until = time.monotonic() + 60
+    kept = []
+    while not ran and time.monotonic() < until:
+        kept.append([])
+    print(ran)
+child(work)
+"""
+    assert run_program(way + source, tmp_path) == "[1]\n"
