@@ -1,8 +1,8 @@
 """Is this the main interpreter of the process? gcctl works in no other.
 
-A process may have several interpreters, as under mod_wsgi, which gives each application one of its
-own. The others count requests by the Python twin and do nothing else: they touch nothing that the
-main interpreter uses.
+A process may have several interpreters: mod_wsgi and uWSGI give applications some of their own. The
+others count requests by the Python twin and do nothing else. They touch nothing that the main
+interpreter uses.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 REMEDY: Final = (
     "gcctl is not installed: this is not the main interpreter of the process, and gcctl works in "
-    "no other. The program goes on without it. Under mod_wsgi, `WSGIApplicationGroup %{GLOBAL}` "
-    "runs the application in the main interpreter"
+    "no other. The program goes on without it. To run an application in the main interpreter, "
+    "configure `WSGIApplicationGroup %{GLOBAL}` for mod_wsgi, or `single-interpreter` for uWSGI"
 )
 
 
