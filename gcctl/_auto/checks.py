@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import _thread
 import os
-import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from gcctl._auto.debt import Debt
+from gcctl._base.clock import monotonic, sleep
 from gcctl._base.late import before_a_thread
 
 CALM_BYTES: Final = 2**18
@@ -131,9 +131,9 @@ class IdleThread:
         wake, self._wake = self._wake, None
         if wake is not None:
             wake.release()
-        deadline = time.monotonic() + GONE_SECONDS
-        while self._is_there() and time.monotonic() < deadline:
-            time.sleep(0.0002)
+        deadline = monotonic.seconds() + GONE_SECONDS
+        while self._is_there() and monotonic.seconds() < deadline:
+            sleep(0.0002)
 
     def _is_there(self) -> bool:
         """Whether there is a thread to wait for."""

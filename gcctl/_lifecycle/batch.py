@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import os
 from _weakref import ref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -16,6 +15,7 @@ from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
 from gcctl._interpreter.automatic_gc import automatic_gc
 from gcctl._process import twins
+from gcctl._process.forked import in_child
 
 T = TypeVar("T")
 
@@ -73,6 +73,7 @@ class Batches:
 
     def enter(self, entry: Entry) -> None:
         """`end()` undoes it, even where it was interrupted."""
+        self._core.notice_fork()
         self.repair()
         self._running[entry] = self._controlled
         automatic_gc.hold(entry)
@@ -80,6 +81,7 @@ class Batches:
 
     def leave(self, entry: Entry) -> None:
         """End this batch; collect if it was the last. Does nothing where it has ended already."""
+        self._core.notice_fork()
         if self._remove(entry):
             self._core.collect(FULL, REQUESTED)
         self.end(entry)
@@ -170,8 +172,7 @@ class Batches:
 
 
 batches = Batches(twins.core)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=batches.after_fork)
+in_child(batches.after_fork)
 
 
 class Batch:

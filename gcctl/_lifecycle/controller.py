@@ -57,6 +57,7 @@ class Controller:
     def stats(self) -> Stats:
         """The statistics now; once uninstalled, those of that moment."""
         parts = self._parts
+        parts.core.notice_fork()
         if parts.final is not None or not self.installed:
             return parts.final or Stats()
         rss = parts.rss()
@@ -85,6 +86,7 @@ class Controller:
 
     def events(self) -> tuple[Event, ...]:
         """The last collections, oldest first; at most 256. Once uninstalled, those of then."""
+        self._parts.core.notice_fork()
         return self._parts.core.events() if self.installed else self._parts.final_events
 
     def report(self, format: Literal["text", "json"] = "text") -> str:
@@ -99,6 +101,7 @@ class Controller:
         pressure = self._parts.pressure
         if pressure is None or not self.installed:
             return False
+        self._parts.core.notice_fork()
         try:
             return pressure.check()
         except Exception as error:
@@ -110,6 +113,7 @@ class Controller:
     @property
     def recycle_advice(self) -> RecycleAdvice | None:
         """Why this worker should be replaced after the request in hand; None: it should not."""
+        self._parts.core.notice_fork()
         return self._parts.recycling.advice
 
     def on_alert(self, callback: OnAlert) -> OnAlert:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import _thread
-import os
-import time
 from types import TracebackType
 
+from gcctl._base.clock import monotonic, sleep
 from gcctl._base.late import before_a_thread
 from gcctl._base.public import public
 from gcctl._config.config import disabled
@@ -14,6 +13,7 @@ from gcctl._config.fields import DURATION, parse
 from gcctl._core.protocol import Core
 from gcctl._interpreter.automatic_gc import automatic_gc
 from gcctl._process import twins
+from gcctl._process.forked import in_child
 
 LINGER_SECONDS = 1.0
 """How long the deadline thread stays when there are no sections. To start a thread takes longer
@@ -27,7 +27,7 @@ class Section:
 
     def __init__(self, ends_at: float) -> None:
         self.ends_at = ends_at
-        """Its deadline, in seconds of `time.monotonic()`."""
+        """Its deadline, in seconds of `monotonic`."""
         self.holds_core = False
 
 
@@ -46,6 +46,7 @@ class Sections:
 
     def enter(self, section: Section) -> None:
         """`leave()` undoes it, even where it was interrupted."""
+        self._core.notice_fork()
         before_a_thread()
         self._core.hold()
         section.holds_core = True  # one step with the end of the call: see AutomaticGC
@@ -78,9 +79,9 @@ class Sections:
 
     def _watch_deadlines(self, mine: object) -> None:
         """What the thread does: end sections at their deadlines."""
-        idle_since = time.monotonic()
+        idle_since = monotonic.seconds()
         while self._deadline_thread is mine:
-            now = time.monotonic()
+            now = monotonic.seconds()
             found = list(self._open)
             for section in found:
                 if min(section.ends_at, self._ends_at) <= now:
@@ -95,14 +96,13 @@ class Sections:
             ends_at = min((section.ends_at for section in found), default=now + LINGER_SECONDS)
             ends_at = min(ends_at, self._ends_at) if found else ends_at
             # At most 10 ms: a section that begins meanwhile may have an earlier deadline.
-            time.sleep(min(max(ends_at - now, 0.001), 0.01))
+            sleep(min(max(ends_at - now, 0.001), 0.01))
 
 
 sections = Sections(twins.core)
 """Of this process."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=sections.after_fork)
+in_child(sections.after_fork)
 
 
 @public
@@ -125,7 +125,7 @@ class hold:
         self._sections: list[Section] = []
 
     def __enter__(self) -> hold:
-        section = Section(time.monotonic() + self._deadline)
+        section = Section(monotonic.seconds() + self._deadline)
         self._sections.append(section)
         if disabled():
             return self
