@@ -42,12 +42,14 @@ class ProcessHeap:
         *,
         stop: bool,
         space_checks: bool,
+        may_tenure: Callable[[], bool],
         before_freeze: Callable[[], None],
         after_freeze: Callable[[], None],
         on_pressure_collection: Callable[[], None],
     ) -> None:
         """`stop`: full collections are never to be concurrent. `space_checks`: checks may be
-        further apart than `check_interval`. `before_freeze` and `after_freeze` are called around
+        further apart than `check_interval`. `may_tenure()`: whether somebody could see to tenured
+        objects. `before_freeze` and `after_freeze` are called around
         each call of `gc.freeze()`, `on_pressure_collection` when a concurrent collection for memory
         pressure has begun."""
         self.concurrent = not stop and not coordinator.missing
@@ -60,6 +62,7 @@ class ProcessHeap:
         self._core = core
         self._stop = stop
         self._space_checks = space_checks
+        self._may_tenure = may_tenure
         self._before_freeze = before_freeze
         self._after_freeze = after_freeze
         self._waits = 0  # for the collection that runs because of memory pressure
@@ -89,6 +92,8 @@ class ProcessHeap:
 
     def tenure(self) -> bool:
         """Returns False where nothing could be tenured."""
+        if not self._may_tenure():
+            return False
         self._thawed = False
         if self._tenures_after != ANY_TIME:
             if coordinator.collected <= self._tenures_after:

@@ -19,6 +19,7 @@ from gcctl._concurrent.collection import (
     BUSY,
     INTERRUPTED,
     NEVER_BEGAN,
+    UNATTENDED,
     UNINSTALLED,
     ConcurrentCollection,
 )
@@ -241,6 +242,12 @@ class Coordinator:
             running._cancel(UNINSTALLED)
         self._kept = None
         self.wait_for_children()
+
+    def give_up(self) -> None:
+        """Nobody takes a running collection to its end: it ends void."""
+        running = self.running
+        if running is not None:
+            running._cancel(UNATTENDED)
 
     def ended(self, collection: ConcurrentCollection) -> None:
         """The collection has its outcome."""

@@ -7,3 +7,5 @@ Thread safety: every function holds the GIL from its first line to its last.
 
 # Compared with INTERFACE of gcctl/_base/installed_files.py when this module is imported.
 INTERFACE = 1
+
+include "compiled_asker.pxi"

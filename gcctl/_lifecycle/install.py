@@ -6,7 +6,7 @@ import _thread
 import atexit
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from gcctl._lifecycle import hold
 from gcctl._lifecycle.batch import batches
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.installation import Installation
+from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor.statistics import Stats
 from gcctl._process import boundary, twins
 
@@ -205,14 +206,21 @@ def installed() -> Controller | None:
 
 
 def idle() -> float | None:
-    """Do what waits for idle time, in a thread of the program that has nothing to do.
+    """Do one thing that waits for idle time, in a thread of the program that has nothing to do.
 
-    Called when that thread has waited for `checks.INTERVAL_SECONDS`. Returns after how many seconds
+    Called when no boundary has come for `checks.INTERVAL_SECONDS`. Returns after how many seconds
     to call it again; None: not before the next boundary. For integrations that know of a place
     where the program waits.
     """
     installation = _installation
     return installation.idle() if installation is not None else None
+
+
+def follow_advice(follow: Callable[[RecycleAdvice], object]) -> None:
+    """For integrations: have `follow(advice)` called at the boundary where recycling is advised."""
+    installation = _installation
+    if installation is not None:
+        installation.follow_advice(follow)
 
 
 def stats() -> Stats:

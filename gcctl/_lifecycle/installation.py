@@ -14,6 +14,7 @@ from gcctl._config.config import Config
 from gcctl._config.presets import ADAPTIVE
 from gcctl._core.protocol import NEVER, Core, Orders
 from gcctl._core.records import REASONS
+from gcctl._interpreter import asking
 from gcctl._interpreter.collector import COLLECTOR, schedule_for
 from gcctl._interpreter.settings import Rollback, Watch
 from gcctl._lifecycle.at_boundaries import AtBoundaries, log_line
@@ -23,6 +24,7 @@ from gcctl._lifecycle.observers import tell_observers
 from gcctl._lifecycle.parts import Parts
 from gcctl._lifecycle.sampling import Sampler
 from gcctl._memory.protocol import Memory
+from gcctl._memory.recycling import RecycleAdvice
 from gcctl._process import twins
 
 FULL = 2
@@ -70,8 +72,12 @@ class Installation:
         self._start_policy()
         if config.memory_limit is not None:
             self._start_pressure(config.memory_limit)
-        check_memory = self.controller.check_memory if parts.pressure else None
-        batches.installed(check_memory, config.check_interval)
+        if parts.pressure is not None:
+            batches.installed(
+                self.controller.check_memory, config.check_interval_ns, parts.pressure.room_bytes
+            )
+        else:
+            batches.installed(None, 0)
         stop_the_world = parts.auto.heap.stop_the_world if parts.auto else None
         coordinator.installed(config.max_pause_ns, stop_the_world)
 
@@ -192,6 +198,7 @@ class Installation:
         if parts.pressure is not None:
             parts.pressure.close()
         parts.memory.close()
+        asking.put_back()
 
     def log_end(self) -> None:
         """Log what was found at the end, and wait for callbacks that have not been called yet."""
@@ -212,6 +219,10 @@ class Installation:
         except Exception:
             parts.fault()
             return None
+
+    def follow_advice(self, follow: Callable[[RecycleAdvice], object]) -> None:
+        """As `gcctl._lifecycle.install.follow_advice()`."""
+        self._parts.recycling.follow(follow)
 
     def before_fork(self) -> None:
         if self._parts.auto is not None:

@@ -123,6 +123,11 @@ class Pressure:
     def used(self) -> Used | None:
         return self._limit.used()
 
+    def room_bytes(self) -> int:
+        """By how much memory may grow until it is over the limit; 0 where nobody can tell."""
+        used = self._limit.used()
+        return max(used.limit_bytes - used.bytes, 0) if used is not None else 0
+
     def doubts(self) -> list[str]:
         """Messages for the log about a limit that cannot work as it should."""
         used = self._limit.used()
