@@ -90,16 +90,22 @@ which must not wait for idle work."""
 MOST_SECONDS: Final = 6.4
 """After each late answer the next one is asked for after twice the time, up to this."""
 
-FRESH_NS: Final = 10**9
+RECENT_NS: Final = 250_000_000
+"""A place that has answered so long ago need not be asked again."""
+
+PATIENCE_NS: Final = 250_000_000
+"""If nothing has answered for so long after the first question, nothing more is tenured until
+something does."""
+
 SILENT_NS: Final = 10 * 10**9
-"""Objects are tenured where something answered within the first of these times. They are given back
-where nothing has answered for the second. Health checks come every ten seconds, as a rule: with
-them, a service that has nothing else to do answers often enough."""
+"""If nothing has answered for so long, tenured objects are given back. Health checks come every ten
+seconds, as a rule: with them, a service that has nothing else to do answers often enough."""
 
 SILENT_GROWTH: Final = 0.05
 LEAST_SILENT_GROWTH: Final = 8 * 2**20
-"""They are given back sooner where the resident set has grown by this share meanwhile, and so many
-bytes at least."""
+GROWTH_SILENT_NS: Final = 500_000_000
+"""They are given back as soon as this where the resident set has grown by this share meanwhile, and
+so many bytes at least."""
 
 OVERDUE_NS: Final = 10**9
 """A timer that is so late has a loop that runs no more, most likely."""
@@ -114,24 +120,23 @@ class Places:
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
-        self._answered_ns = now()
+        self._answered_ns = 0  # 0: never yet
         self._asked_ns = 0  # the first time since that answer; 0: not asked yet
         self._asked_rss = 0
         self._ask_at_ns = 0  # not sooner
+
+    def forget(self) -> None:
+        """Nothing is known of any place."""
+        self._answered_ns = self._asked_ns = 0
 
     def note_answer(self) -> None:
         self._answered_ns = self._now()
         self._asked_ns = 0
 
-    @property
-    def fresh(self) -> bool:
-        return self._now() - self._answered_ns < FRESH_NS
-
     def are_to_be_asked(self) -> bool:
-        """Whether it is time to ask for an answer: where there was none lately, ten times a
-        second."""
+        """Whether it is time to ask: where nothing has answered lately, ten times a second."""
         now = self._now()
-        if self.fresh or now < self._ask_at_ns:
+        if now - self._answered_ns < RECENT_NS or now < self._ask_at_ns:
             return False
         self._ask_at_ns = now + int(INTERVAL_SECONDS * 1e9)
         return True
@@ -140,14 +145,21 @@ class Places:
         if not self._asked_ns:
             self._asked_ns, self._asked_rss = self._now(), rss
 
-    def silent(self, rss: int) -> bool:
-        """Whether nothing answers any more, though it was asked."""
+    @property
+    def answer(self) -> bool:
+        """Whether one has answered, and none has left a question open since."""
+        if not self._answered_ns:
+            return False
+        return not self._asked_ns or self._now() - self._asked_ns < PATIENCE_NS
+
+    def are_silent(self, rss: int) -> bool:
+        """Whether nothing has answered for so long that nothing will."""
         if not self._asked_ns:
             return False
         silent_ns = self._now() - self._asked_ns
         growth = rss - self._asked_rss
         grown = growth > max(self._asked_rss * SILENT_GROWTH, LEAST_SILENT_GROWTH)
-        return silent_ns > SILENT_NS or (grown and silent_ns > FRESH_NS)
+        return silent_ns > (GROWTH_SILENT_NS if grown else SILENT_NS)
 
 
 def running_loop() -> Any:

@@ -45,7 +45,7 @@ class AutoInProcess:
             core,
             stop=stop,
             space_checks=_may_space_checks(config),
-            may_tenure=lambda: self._places.fresh,
+            may_tenure=lambda: self._places.answer,
             before_freeze=self._before_freeze,
             after_freeze=watch.changed_by_us,
             on_pressure_collection=self._idle_work.stand_by,
@@ -58,8 +58,14 @@ class AutoInProcess:
         self._rules = Rules(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
 
     def start(self) -> None:
-        self._rules.begin(self._rss())
+        self._begin()
         self._adjust_thresholds(self._rules.thresholds_without_requests())
+
+    def _begin(self) -> None:
+        # What is there now is tenured in any case. If no place answers, it is given back.
+        self._places.note_answer()
+        self._rules.begin(self._rss())
+        self._places.forget()
 
     @property
     def stats(self) -> AutoStats:
@@ -104,7 +110,7 @@ class AutoInProcess:
         rss = self._rss()
         self._places.note_asked(rss)
         self._idle_work.ask()
-        if self._given_up or not self._places.silent(rss):
+        if self._given_up or not self._places.are_silent(rss):
             return
         self._given_up = True
         coordinator.give_up()
@@ -124,9 +130,8 @@ class AutoInProcess:
     def after_fork(self) -> None:
         self._adjusting = self._given_up = False
         self._idle_work.after_fork()
-        self._places.note_answer()
         self.heap.after_fork()
-        self._rules.begin(self._rss())
+        self._begin()
 
     def stop(self) -> None:
         """Do nothing from now on."""

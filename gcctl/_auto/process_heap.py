@@ -92,7 +92,7 @@ class ProcessHeap:
 
     def tenure(self) -> bool:
         """Returns False where nothing could be tenured."""
-        if not self._may_tenure():
+        if not (self._thawed or self._may_tenure()):
             return False
         self._thawed = False
         if self._tenures_after != ANY_TIME:
