@@ -46,6 +46,7 @@ class Sections:
         self._open: dict[Section, None] = {}
         # The deadline of the first of the sections that overlap: nothing is held any longer.
         self._ends_at = 0
+        self._asks: bool | None = None  # None: not known yet
         self._alarm = Alarm("HOLD", lambda waited_ns: self.end_overdue())
         self._thread = AlarmThread(self._end_in_thread)
 
@@ -56,10 +57,13 @@ class Sections:
         self._core.hold()
         section.holds_core = True  # one step with the end of the call: see AutomaticGC
         automatic_gc.hold(section)
-        if not self._open:
-            self._ends_at = section.ends_at
-        self._open[section] = None  # from here on its deadline counts
-        self._set_alarm()
+        if self._open:
+            self._open[section] = None  # from here on its deadline counts
+            self._set_alarm()
+            return
+        self._ends_at = section.ends_at
+        self._open[section] = None
+        self._set_alarm_at(section.ends_at, section.ends_at)
 
     def leave(self, section: Section) -> None:
         """Does nothing for a section that its deadline has ended. To be called again where it was
@@ -114,14 +118,19 @@ class Sections:
         now = self._core.now()
         deadlines = [min(section.ends_at, self._ends_at) for section in list(self._open)]
         coming = [deadline for deadline in deadlines if deadline > now] or deadlines
-        if not coming:  # another thread has left the last one
-            return
-        if not asks():
-            self._thread.set(min(coming))
+        if coming:  # else another thread has left the last one
+            self._set_alarm_at(min(coming), max(deadlines))
+
+    def _set_alarm_at(self, first_ns: int, last_ns: int) -> None:
+        """The first and the last deadline."""
+        if self._asks is None:
+            self._asks = asks()
+        if not self._asks:
+            self._thread.set(first_ns)
             return
         # Others that hold automatic GC off may do so for longer.
-        alone = automatic_gc.enabled and all(type(one) is Section for one in automatic_gc.holders)
-        self._alarm.set(min(coming), max(deadlines) + UNANSWERED_NS if alone else NEVER)
+        alone = automatic_gc.enabled and len(automatic_gc.holders) == len(self._open)
+        self._alarm.set(first_ns, last_ns + UNANSWERED_NS if alone else NEVER)
 
 
 sections = Sections(twins.core)
