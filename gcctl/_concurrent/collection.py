@@ -48,10 +48,11 @@ OTHER_COLLECTION = "another full collection came in between"
 UNINSTALLED = "gcctl was uninstalled"
 INTERRUPTED = "its start was interrupted"
 FORKED = "the process was forked"
+UNATTENDED = "nobody was there to sweep"
 BUSY = "another collection was running, or a fork being made"
 NEVER_BEGAN = f"void: {BUSY}"
 """The outcome of a collection that was prevented. It is to be tried again."""
-PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, BUSY})
+PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, UNATTENDED, BUSY})
 """The reasons why a collection is void that are no failure of its own."""
 
 # What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/concurrent/shared/answer.h.

@@ -17,6 +17,7 @@ from gcctl._concurrent.collection import (
     BUSY,
     INTERRUPTED,
     NEVER_BEGAN,
+    UNATTENDED,
     UNINSTALLED,
     ConcurrentCollection,
 )
@@ -244,6 +245,12 @@ class Coordinator:
             running._cancel(UNINSTALLED)
         self._kept = None
         self.wait_for_children()
+
+    def give_up(self) -> None:
+        """Nobody takes a running collection to its end: it ends void."""
+        running = self.running
+        if running is not None:
+            running._cancel(UNATTENDED)
 
     def ended(self, collection: ConcurrentCollection) -> None:
         """The collection has its outcome."""

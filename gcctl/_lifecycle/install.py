@@ -6,7 +6,7 @@ import _thread
 import atexit
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from gcctl._lifecycle.at_exit import at_exit
 from gcctl._lifecycle.batch import batches
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.installation import Installation
+from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor.statistics import Stats
 from gcctl._process import boundary, twins
 from gcctl._process.forked import in_child
@@ -237,15 +238,22 @@ def installed() -> Controller | None:
 
 
 def idle() -> float | None:
-    """Do what waits for idle time, in a thread of the program that has nothing to do.
+    """Do one thing that waits for idle time, in a thread of the program that has nothing to do.
 
-    Called when that thread has waited for `checks.INTERVAL_SECONDS`. Returns after how many seconds
+    Called when no boundary has come for `checks.INTERVAL_SECONDS`. Returns after how many seconds
     to call it again; None: not before the next boundary. For integrations that know of a place
     where the program waits.
     """
     twins.core.notice_fork()
     installation = _installation
     return installation.idle() if installation is not None else None
+
+
+def follow_advice(follow: Callable[[RecycleAdvice], object]) -> None:
+    """For integrations: have `follow(advice)` called at the boundary where recycling is advised."""
+    installation = _installation
+    if installation is not None:
+        installation.follow_advice(follow)
 
 
 def stats() -> Stats:
@@ -323,9 +331,6 @@ def _at_exit() -> None:
 
 def _before_fork() -> None:
     twins.core.notice_fork()
-    installation = _installation
-    if installation is not None:
-        installation.before_fork()
     _fork_guard.before()
 
 
