@@ -134,6 +134,20 @@ BENCHMARKS = (
         (GUNICORN, LINUX),
     ),
     Benchmark(
+        "soak-programs",
+        "whether finalizers run in threads of the program only, in programs that run on",
+        "18 min",
+        "90 s",
+        "bench.soak.programs",
+    ),
+    Benchmark(
+        "suites",
+        "which tests of other projects end otherwise under `gcctl run`",
+        "? min",
+        "10 s",
+        "bench.suites.run",
+    ),
+    Benchmark(
         "programs",
         "time and memory of ordinary programs under `gcctl run`, against python",
         "40 min",
