@@ -75,6 +75,13 @@ BENCHMARKS = (
         (COMPILING, VALGRIND),
     ),
     Benchmark(
+        "explicit",
+        "how much longer a `gc.collect()` of the program takes where gcctl is installed",
+        "1 min",
+        "5 s",
+        "bench.explicit.run",
+    ),
+    Benchmark(
         "memory",
         "memory given back over a limit, how long threads wait meanwhile, batch()",
         "1 min",
@@ -125,6 +132,20 @@ BENCHMARKS = (
         "5 s",
         "bench.soak.gunicorn_workers",
         (GUNICORN, LINUX),
+    ),
+    Benchmark(
+        "soak-programs",
+        "whether finalizers run in threads of the program only, in programs that run on",
+        "18 min",
+        "90 s",
+        "bench.soak.programs",
+    ),
+    Benchmark(
+        "suites",
+        "which tests of other projects end otherwise under `gcctl run`",
+        "? min",
+        "10 s",
+        "bench.suites.run",
     ),
     Benchmark(
         "programs",

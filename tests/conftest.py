@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from finalizer_threads import WATCH
 from processes import PATIENCE_SECONDS, wait_until
 
 import gcctl
@@ -31,6 +32,11 @@ hypothesis.settings.register_profile(
     "gcctl", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("gcctl")
+
+pytest.register_assert_rewrite("as_python")
+
+WATCH.take_threads_that_are_there()
+WATCH.start()
 
 SELDOM = 5000
 """Container objects that no test makes by the way; one that is about automatic GC makes more."""
@@ -88,8 +94,16 @@ def own_lock_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def finalizers_in_threads_of_the_program() -> Iterator[None]:
+    """No finalizer, and so no callback of the collector, runs in a thread that gcctl has made."""
+    yield
+    seen, WATCH.seen = WATCH.seen, []
+    assert not seen, seen[0]
+
+
 @pytest.fixture(autouse=True)
-def interpreter_as_found() -> Iterator[None]:
+def interpreter_as_found(finalizers_in_threads_of_the_program: None) -> Iterator[None]:
     """No GCCTL_ variable from outside reaches a test, and no GC setting of a test gets out, nor
     does a thread: the next test counts them, or forks.
 

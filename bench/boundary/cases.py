@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -89,6 +90,18 @@ def callback(entry: object) -> Iterator[None]:
 
 
 @contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+@contextmanager
 def watching(memory: Memory, thresholds: list[Threshold]) -> Iterator[None]:
     memory.watch(thresholds)
     try:
@@ -164,6 +177,13 @@ def cases() -> tuple[dict[str, Any], list[Case]]:
     def share_limit() -> gcctl.Controller:
         return install(memory_limit=SHARE)
 
+    @contextmanager
+    def automatic() -> Iterator[None]:
+        """`gc.collect(0)` stands for a collection of automatic GC, which no stand-in sees."""
+        with environment("GCCTL_WITHOUT", "stand-ins"), install():
+            twins.core.explicit(False)
+            yield
+
     def watched(memory: Memory, thresholds: list[Threshold]) -> Ready:
         return lambda: watching(memory, thresholds)
 
@@ -190,7 +210,7 @@ def cases() -> tuple[dict[str, Any], list[Case]]:
         Case("due", SOURCE, "with source_due.request(): pass"),
         Case("seen", CPYTHON, "gc.collect(0)"),
         Case("seen", FLOOR, "gc.collect(0)", empty_callback),
-        Case("seen", C, "gc.collect(0)", install),
+        Case("seen", C, "gc.collect(0)", automatic),
         Case("seen", TWIN, "gc.collect(0)", twin_idle),
         Case("monitoring", C, "with gcctl.request(): pass # monitored", monitored),
         Case("monitoring", C, "with gcctl.request(): pass # not monitored", not_monitored),

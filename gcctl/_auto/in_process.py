@@ -1,14 +1,11 @@
-"""The policy `auto` in this process: the rules, the heap, the thresholds and the idle thread."""
+"""The policy `auto` in this process: the rules, the heap, the thresholds and idle work."""
 
 from __future__ import annotations
 
 import gc
-import sys
-from _weakref import ref
 from collections.abc import Callable
-from typing import Any
 
-from gcctl._auto.checks import INTERVAL_SECONDS, STEP_SECONDS, IdleThread
+from gcctl._auto.checks import INTERVAL_SECONDS, STEP_SECONDS, IdleWork, Places
 from gcctl._auto.process_heap import ProcessHeap
 from gcctl._auto.rules import Rules
 from gcctl._auto.stats import AutoStats
@@ -41,27 +38,33 @@ class AutoInProcess:
         self._rollback = rollback
         self._watch = watch
         self._rss = rss
+        self._places = Places(core.now)
+        self._idle_work = IdleWork(core, self.idle, self._in_long_request, fault)
+        self._given_up = False  # to automatic GC, because no place answers
         stop = config.full_collection == "stop"
         self.heap = ProcessHeap(
             core,
             stop=stop,
             space_checks=_may_space_checks(config),
-            on_pressure_collection=self.stand_by,
+            may_tenure=lambda: self._places.answer,
+            on_pressure_collection=self._idle_work.stand_by,
         )
         self._ended = False
         self._adjusting = False  # whether some thread is setting thresholds
-        self._fault = fault
+        self._swept = False  # whether the last piece of idle work was a sweep step
         self._at_idle = at_idle
-        self._loop: ref[Any] | None = None  # the event loop that was running last
-        self._asked_loop = False  # to work in place of the idle thread; it has not done so yet
-        self._answers: list[float | None] = []  # what its last work returned, until that is taken
         own = rollback.original.thresholds
         self._rules = Rules(self.heap, config.max_pause_ns, config.gc_budget, own, rss())
-        self._idle_thread = IdleThread(self._work, core.boundaries, fault)
 
     def start(self) -> None:
-        self._rules.begin(self._rss())
+        self._begin()
         self._adjust_thresholds(self._rules.thresholds_without_requests())
+
+    def _begin(self) -> None:
+        # What is there now is tenured in any case. If no place answers, it is given back.
+        self._places.note_answer()
+        self._rules.begin(self._rss())
+        self._places.forget()
 
     @property
     def stats(self) -> AutoStats:
@@ -72,22 +75,13 @@ class AutoInProcess:
         if self._ended:
             return
         try:
+            self._note_answer()
             if self.heap.lost:
                 self._rules.tenure_again()
             self._adjust_thresholds(self._rules.safety_net.thresholds())
             self._rules.check(rss)
         finally:
-            self.stand_by()
-
-    def stand_by(self) -> None:
-        """Have the idle thread work if the next boundary does not come."""
-        # The module may be in the middle of its import.
-        running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
-        loop = running() if running is not None else None
-        if loop is not None:
-            self._loop = ref(loop)
-        if not self._ended:
-            self._idle_thread.stand_by()
+            self._idle_work.stand_by()
 
     def note_explicit_full(self) -> None:
         """In the gc callback: an explicit full collection begins."""
@@ -96,30 +90,51 @@ class AutoInProcess:
 
     def note_collection(self, event: Event) -> None:
         """In the gc callback: a collection of automatic GC, or of somebody else, has ended."""
-        if self._ended or not self._rules.wants_external(event):
+        if self._ended:
+            return
+        if event.generation and self._places.are_to_be_asked():
+            self._ask_places()
+        if self._given_up or not self._rules.wants_external(event):
             return
         more = self._rules.after_external(event, self._rss())
         if not self._core.boundaries():
             self._adjust_thresholds(self._rules.thresholds_without_requests())
         if more:
-            self.stand_by()
+            self._idle_work.ask(INTERVAL_SECONDS)
 
-    def before_fork(self) -> None:
-        """Python warns of forks in a process with several threads. It counts the threads after the
-        hooks have run in the parent. So only the next boundary brings the idle thread back."""
-        self._idle_thread.stop()
+    def ask(self) -> None:
+        """In the gc callback: have idle work done soon, if there is a place for it."""
+        self._idle_work.ask()
+
+    def _ask_places(self) -> None:
+        """Find out whether there is still a place to do idle work. If none answers, leave
+        everything to automatic GC: nobody sees to what is out of its reach."""
+        rss = self._rss()
+        self._places.note_asked(rss)
+        self._idle_work.ask()
+        if self._given_up or not self._places.are_silent(rss):
+            return
+        self._given_up = True
+        coordinator.give_up()
+        self.heap.give_up()
+        self._adjust_thresholds(self._rollback.original.thresholds)
+
+    def _note_answer(self) -> None:
+        self._places.note_answer()
+        if self._given_up:
+            self._given_up = False
+            self._rules.tenure_again()
 
     def after_fork(self) -> None:
-        self._loop, self._asked_loop, self._answers = None, False, []
-        self._adjusting = False
-        self._idle_thread.after_fork()
+        self._adjusting = self._given_up = False
+        self._idle_work.after_fork()
         self.heap.after_fork()
-        self._rules.begin(self._rss())
+        self._begin()
 
     def stop(self) -> None:
         """Do nothing from now on."""
         self._ended = True
-        self._idle_thread.stop()
+        self._idle_work.stop()
 
     def end(self) -> None:
         """Give back the tenured objects."""
@@ -145,67 +160,36 @@ class AutoInProcess:
             self._adjusting = False
             self._watch.changed_by_us(done)
 
-    def _work(self) -> float | None:
-        """In the idle thread.
-
-        Objects that belong to an event loop are not made for other threads, and a program with an
-        event loop may have no other threads. There the event loop does the work in its own thread,
-        so that finalizers run in it.
-        """
-        loop = self._loop() if self._loop is not None else None
-        if loop is None or not loop.is_running() or _has_threads():
-            return self.idle()
-        if self._asked_loop:  # something keeps the loop busy: automatic GC has to collect there
-            self.heap.check_after(0)
-            net, marks = self._rules.safety_net, self._core.boundaries() > 0
-            self._adjust_thresholds(
-                net.thresholds_at_idle() if marks else net.thresholds_without_requests()
-            )
-            return INTERVAL_SECONDS
-        if self._answers:
-            return self._answers.pop()
-        self._asked_loop = True
-        try:
-            loop.call_soon_threadsafe(self._work_in_loop)
-        except RuntimeError:  # closed by now
-            self._asked_loop = False
-        return STEP_SECONDS
-
-    def _work_in_loop(self) -> None:
-        answer = None
-        try:
-            answer = self.idle()
-        except Exception:
-            self._fault()
-        self._answers = [answer]
-        self._asked_loop = False
+    def _in_long_request(self) -> None:
+        """In the middle of a request, and no boundary has come for a while. It may go on without
+        end, so its young garbage is to come to no more than without gcctl."""
+        if not self._given_up:
+            self._adjust_thresholds(self._rules.safety_net.thresholds_at_idle())
 
     def idle(self) -> float | None:
-        """Do the work of a boundary while none comes. Returns the seconds until the next call, or
-        None, as `IdleThread` wants them."""
+        """Do one thing that boundaries would do, while none comes. Returns the seconds until the
+        next call, or None, as `IdleWork` wants them."""
         if self._ended:
             return None
         self._at_idle()
+        self._note_answer()
         if self.heap.lost:
             self._rules.tenure_again()
-        if coordinator.running is not None:
+        self._swept = coordinator.running is not None and not self._swept
+        if self._swept:
             coordinator.sweep_step()
+            return STEP_SECONDS
         owed = self._rules.check(self._rss(), boundary=False)
         marks = self._core.boundaries() > 0
         if not marks:
             self._adjust_thresholds(self._rules.thresholds_without_requests())
         if coordinator.running is not None:
             return STEP_SECONDS
-        if not marks:  # automatic GC does the collecting
-            return INTERVAL_SECONDS if owed else None
-        net = self._rules.safety_net
-        if net.wants_frequent_checks(self._core.now()):
-            self._adjust_thresholds(net.thresholds())
-            return STEP_SECONDS
         if owed:
             return INTERVAL_SECONDS
-        # Code that allocates from here on is no request, and no check sees what it allocates.
-        self._adjust_thresholds(net.thresholds_at_idle())
+        if marks:
+            # Code that allocates from here on is no request, and no check sees what it allocates.
+            self._adjust_thresholds(self._rules.safety_net.thresholds_at_idle())
         return None
 
 
@@ -214,16 +198,3 @@ def _may_space_checks(config: Config) -> bool:
     wants to know in time when it is passed. A user who sets a longer interval has said how long."""
     limited = config.memory_limit is not None or config.recycle_above is not None
     return not limited and config.check_interval <= PRESETS["auto"].check_interval
-
-
-def _has_threads() -> bool:
-    """Whether the program has made threads. The idle thread is not in `threading`'s list. But up
-    to CPython 3.12, if it logs a line, that leaves a dummy in the list."""
-    threading = sys.modules.get("threading")
-    if threading is None:  # then none was made by it
-        return False
-    main = threading.main_thread()
-    return any(
-        thread is not main and not isinstance(thread, threading._DummyThread)
-        for thread in threading.enumerate()
-    )

@@ -40,11 +40,13 @@ class ProcessHeap:
         *,
         stop: bool,
         space_checks: bool,
+        may_tenure: Callable[[], bool],
         on_pressure_collection: Callable[[], None],
     ) -> None:
         """`stop`: full collections are never to be concurrent. `space_checks`: checks may be
-        further apart than `check_interval`. `on_pressure_collection` is called when a concurrent
-        collection for memory pressure has begun."""
+        further apart than `check_interval`. `may_tenure()`: whether somebody could see to tenured
+        objects. `on_pressure_collection` is called when a concurrent collection for memory pressure
+        has begun."""
         self.concurrent = not stop and not coordinator.missing
         self.tenured = Tenure(core)
         self.boundaries = core.boundaries
@@ -55,10 +57,12 @@ class ProcessHeap:
         self._core = core
         self._stop = stop
         self._space_checks = space_checks
+        self._may_tenure = may_tenure
         self._waits = 0  # for the collection that runs because of memory pressure
         self._on_pressure_collection = on_pressure_collection
         self._stopped = 0  # full collections that stopped the world and went through everything
-        self._has_tenured = False  # and not given back for long
+        self._has_tenured = False  # and not given up since
+        self._thawed = False  # for an explicit collection
         self._for_pressure: ConcurrentCollection | None = None
 
     def collect(self, generation: int) -> int:
@@ -73,11 +77,19 @@ class ProcessHeap:
 
     def tenure(self) -> bool:
         """Returns False where nothing could be tenured."""
+        if not (self._thawed or self._may_tenure()):
+            return False
+        self._thawed = False
         self._has_tenured = self.tenured.keep()
         return self._has_tenured
 
     def thaw(self) -> None:
         """An explicit full collection begins now: it is to go through tenured objects."""
+        self._thawed = self.tenured.give_back()
+
+    def give_up(self) -> None:
+        """Nobody could see to tenured objects: leave them to automatic GC."""
+        self._has_tenured = False
         self.tenured.give_back()
 
     @property

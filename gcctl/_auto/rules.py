@@ -20,7 +20,7 @@ heap goes through them again. The rules:
 6. A program that marks no requests is left to automatic GC, which is spared some of its work
    (`without_requests.py`).
 
-Checks come at boundaries, and from a thread while no boundary comes (`checks.py`). Each stops the
+Checks come at boundaries, and in other places while no boundary comes (`checks.py`). Each stops the
 process once for an older generation at most. docs/auto.md has the reasons, and what was measured.
 """
 
@@ -100,7 +100,7 @@ class Rules:
         )
 
     def check(self, rss: int, *, boundary: bool = True) -> bool:
-        """Do what is due: at a boundary, or (from another thread) while none comes.
+        """Do what is due: at a boundary, or while none comes.
 
         At a boundary, and while no request is in flight, generation 0 is collected too. At idle,
         whatever takes no longer than `max_pause` is collected. Returns whether anything is owed.
@@ -158,6 +158,13 @@ class Rules:
         if self._generations.recent.kept_ns:  # it was left to automatic GC
             self._generations.tenure_unchecked()
 
+    def tenure_again(self) -> None:
+        """What was tenured is no longer: it was given back, or somebody else has thawed it, or has
+        frozen it as theirs. Tenure what is in the generations now, unchecked: to go through it
+        would take long."""
+        if not self._checking:
+            self._generations.tenure_unchecked()
+
     def _begin_full(self) -> bool:
         """Begin the full collection that the last check found to be due, if its moment has come."""
         why = self._full.why_begin_now()
@@ -178,7 +185,7 @@ class Rules:
         collected = self._heap.collect(YOUNG)
         self._generations.take_in()
         if grown:
-            self.safety_net.note_growth(self._heap.now(), rss, collected)
+            self.safety_net.note_growth(rss, collected)
         self.safety_net.note_collected(rss)
 
     def _follow_full(self, marks: bool) -> bool:
@@ -197,7 +204,7 @@ class Rules:
         return running
 
     def _is_owed(self, boundary: bool) -> bool:
-        """Whether the thread at idle would have anything to do."""
+        """Whether there is anything to do at idle."""
         generations = self._generations
         owed = generations.middle.owed_ns or generations.recent.owed_ns or self._full.growth()
         return bool(owed or (not boundary and self._heap.in_flight()))
@@ -209,15 +216,9 @@ class Rules:
             return True
         return self._without_requests.may_skip_middle and not self._heap.boundaries()
 
-    def tenure_again(self) -> None:
-        """What was tenured is no longer: somebody else has thawed it, or has frozen it as theirs.
-        Tenure what is in the generations now, unchecked: to go through it would take long."""
-        self._generations.tenure_unchecked()
-
     def after_external(self, event: Event, rss: int) -> bool:
         """Automatic GC has collected, or an explicit `gc.collect()`. The program may be in the
-        middle of anything. Returns whether there is something to do for the
-        thread at idle.
+        middle of anything. Returns whether there is something to do at idle.
 
         In a program that marks no requests, gcctl can do something only here and at idle, and the
         thresholds of automatic GC may be different after it. Objects that are alive after an

@@ -35,9 +35,6 @@ off."""
 NEVER_BY_ITSELF: Final = 1_000_000_000
 """As the threshold of generation 2: automatic GC runs no full collection."""
 
-FAST_NS: Final = 10**9
-"""After memory has grown between two checks, checks come more often for so long."""
-
 
 class SafetyNet:
     """The thresholds now. They follow the size of young objects, as far as it is known."""
@@ -56,7 +53,6 @@ class SafetyNet:
         """Forget what is known about young objects."""
         self._most = MOST_YOUNG
         self._rss = rss
-        self._fast_until_ns = 0
         self._young = self._own[0]
         self._seen = now_ns, 0
 
@@ -105,10 +101,9 @@ class SafetyNet:
         garbage."""
         return rss - self._rss > max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES)
 
-    def note_growth(self, now_ns: int, rss: int, collected: int) -> None:
+    def note_growth(self, rss: int, collected: int) -> None:
         """Memory had grown, and the young collection after that found so many objects. If they were
         large, automatic GC is to come after fewer objects."""
-        self._fast_until_ns = now_ns + FAST_NS
         if collected > 0 and rss > self._rss:  # a finalizer may have forked
             wanted = max(rss * YOUNG_SHARE, LEAST_GROWTH_BYTES) * collected / (rss - self._rss)
             self._most = min(max(int(wanted), FEWEST_YOUNG), MOST_YOUNG)
@@ -123,8 +118,3 @@ class SafetyNet:
     def relax(self) -> None:
         """Requests end, and memory has not grown: objects may be small again."""
         self._most = min(self._most * 2, MOST_YOUNG)
-
-    def wants_frequent_checks(self, now_ns: int) -> bool:
-        """Whether memory has grown so much between two checks that the next one is to come at
-        once."""
-        return now_ns < self._fast_until_ns

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import _thread
 import os
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
 from gcctl._base import log
+from gcctl._base.clock import monotonic, sleep
 from gcctl._base.late import before_a_thread
 
 Message = TypeVar("Message")
@@ -66,13 +66,13 @@ class CallbackThread(Generic[Message]):
     def finish(self, seconds: float) -> None:
         """Wait until everything is delivered, at most so long. Inside a callback, do not wait."""
         self.resume()
-        deadline = time.monotonic() + seconds
+        deadline = monotonic.seconds() + seconds
         while self._thread:
             if self._thread == _thread.get_ident():
                 return
-            if time.monotonic() >= deadline:
+            if monotonic.seconds() >= deadline:
                 break
-            time.sleep(0.001)
+            sleep(0.001)
         if self._waiting or self.dropped:
             log.warning(
                 "callbacks for %s: %d not delivered yet, %d dropped while one of them blocked",

@@ -7,8 +7,9 @@ import: nobody is there to release its lock. So a fork waits for these imports.
 from __future__ import annotations
 
 import os
-import time
 from _thread import get_ident
+
+from gcctl._base.clock import monotonic, sleep
 
 WAIT_SECONDS = 5.0
 """How long a fork waits. An import takes milliseconds."""
@@ -27,11 +28,11 @@ class _Importing:
         self._threads.remove(get_ident())
 
     def before_fork(self) -> None:
-        me, deadline = get_ident(), time.monotonic() + WAIT_SECONDS
+        me, deadline = get_ident(), monotonic.seconds() + WAIT_SECONDS
         while any(thread != me for thread in self._threads.copy()):
-            if time.monotonic() > deadline:
+            if monotonic.seconds() > deadline:
                 return
-            time.sleep(0.0005)
+            sleep(0.0005)
 
     def after_fork(self) -> None:
         """In the child, which has no other threads."""
@@ -50,4 +51,4 @@ def before_a_thread() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=importing.before_fork, after_in_child=importing.after_fork)
+    os.register_at_fork(before=importing.before_fork)

@@ -59,3 +59,17 @@ def log_fault() -> None:
         exception(
             "an error inside gcctl was kept away from a request; further ones are only counted"
         )
+
+
+def is_of_a_signal(error: BaseException) -> bool:
+    """Did a signal handler of the program raise it, such as a time limit?
+
+    Only two kinds of the program's code run within gcctl: signal handlers, and handlers of logging.
+    """
+    modules = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        modules.append(traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0])
+        traceback = traceback.tb_next
+    known = {"gcctl", "psutil", *sys.stdlib_module_names}
+    return modules[-1] not in known and "logging" not in modules

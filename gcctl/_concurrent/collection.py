@@ -9,12 +9,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import time
 from _thread import get_ident
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from gcctl._base.clock import sleep
 from gcctl._base.public import public
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
@@ -48,10 +48,11 @@ OTHER_COLLECTION = "another full collection came in between"
 UNINSTALLED = "gcctl was uninstalled"
 INTERRUPTED = "its start was interrupted"
 FORKED = "the process was forked"
+UNATTENDED = "nobody was there to sweep"
 BUSY = "another collection was running, or a fork being made"
 NEVER_BEGAN = f"void: {BUSY}"
 """The outcome of a collection that was prevented. It is to be tried again."""
-PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, BUSY})
+PASSING = frozenset({OTHER_COLLECTION, UNINSTALLED, INTERRUPTED, FORKED, UNATTENDED, BUSY})
 """The reasons why a collection is void that are no failure of its own."""
 
 # What the child's answers mean, in the order of GCCTL_ANSWER_… in csrc/concurrent/shared/answer.h.
@@ -182,7 +183,7 @@ class ConcurrentCollection:
         Other threads run between the slices. If a finalizer calls this within a collection, it
         cannot sweep. It then tries for 5 seconds and returns what was collected so far.
         """
-        pause = 0.0002
+        seconds = 0.0002
         self._busy_ns = 0
         while self._outcome is None and self._stepping != get_ident():
             slices = self._run.slices
@@ -190,8 +191,8 @@ class ConcurrentCollection:
             if self._busy_ns and self._is_hopeless():
                 break
             if self._outcome is None and self._run.slices == slices:
-                time.sleep(pause)
-                pause = min(pause * 1.5, 0.005)
+                sleep(seconds)
+                seconds = min(seconds * 1.5, 0.005)
         self._owner.wait_for_children()
         return self._run.objects_collected
 
@@ -225,6 +226,7 @@ class ConcurrentCollection:
 
     def _step(self, *, sweep: bool = True) -> None:
         """Do what can be done now: one slice at most."""
+        self._owner.core.notice_fork()  # else a child would sweep for its parent
         me = get_ident()
         if self._ending or self._stepping:  # with the next line this is one step
             return

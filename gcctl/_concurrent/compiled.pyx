@@ -18,6 +18,7 @@ from _tracemalloc import is_tracing
 cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
+from posix.unistd cimport getpid
 
 from gcctl._concurrent.csrc cimport (
     GCCTL_ANSWER_DONE, GCCTL_ANSWER_NONE, GCCTL_ANSWER_UNEXPECTED, GCCTL_OK,
@@ -114,6 +115,7 @@ cdef class Window:
     cdef int64_t capacity  # of the answer
     cdef object traced  # tracemalloc was on when it was opened
     cdef int child  # process ID; NO_CHILD: reaped
+    cdef int parent  # process ID of the one that has opened the window
     cdef gcctl_child_end child_end
     cdef gcctl_sweep sweep
     cdef int64_t swept  # objects that slices have found unreachable
@@ -154,6 +156,7 @@ cdef class Window:
         self.sweep = gcctl_sweep(NULL, NULL, 0, 0)
         self.child_end = gcctl_child_end(0, 0)
         self.swept = 0
+        self.parent = getpid()
         cdef int child = -1
         self.traced = is_tracing()
         if gcctl_allocator_hook_attach() == GCCTL_OK:
@@ -317,6 +320,8 @@ cdef class Window:
             gcctl_freed_blocks_close()
         else:
             gcctl_freed_blocks_give_up()
+        if self.parent != getpid():  # in a forked process that has not noticed yet
+            self.child = NO_CHILD
         if self.child != NO_CHILD and not gcctl_child_reap(self.child, &self.child_end):
             gcctl_child_kill(self.child)
             dying[dying_count] = self.child

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
-import time
 from _weakref import ref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gcctl._base import log
+from gcctl._base.clock import monotonic, sleep
 from gcctl._base.installed_files import demand_same_interface
 from gcctl._base.late import importing
 from gcctl._base.public import public
@@ -18,6 +17,7 @@ from gcctl._concurrent.collection import (
     BUSY,
     INTERRUPTED,
     NEVER_BEGAN,
+    UNATTENDED,
     UNINSTALLED,
     ConcurrentCollection,
 )
@@ -29,6 +29,8 @@ from gcctl._interpreter import mechanisms
 from gcctl._memory.protocol import Memory
 from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
+from gcctl._process.forked import in_child
+from gcctl._process.main_interpreter import IS_MAIN
 
 if TYPE_CHECKING:
     from gcctl._concurrent.cycle_profile import CycleProfile, Cycles
@@ -147,6 +149,7 @@ class Coordinator:
     def start(self, reason: int, *, anyway: bool = False) -> ConcurrentCollection:
         """Begin a concurrent collection, or stop the world for that reason if it is not possible or
         not feasible. `anyway`: feasible or not. While one runs, return that."""
+        self.core.notice_fork()
         handle = ConcurrentCollection(self, self._window_class and self._window_class())
         mine = ref(handle, self._dropped)
         while True:
@@ -203,9 +206,9 @@ class Coordinator:
     def wait_for_children(self) -> None:
         """Wait until children that were killed are gone, but not for long. On a busy machine they
         take time to end. Then the next collection, or a boundary, takes care of them."""
-        deadline = time.monotonic() + REAP_SECONDS
-        while not self._reap() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        deadline = monotonic.seconds() + REAP_SECONDS
+        while not self._reap() and monotonic.seconds() < deadline:
+            sleep(0.001)
 
     def sweep_step(self) -> None:
         """At a boundary: take the next step of the running collection."""
@@ -242,6 +245,12 @@ class Coordinator:
             running._cancel(UNINSTALLED)
         self._kept = None
         self.wait_for_children()
+
+    def give_up(self) -> None:
+        """Nobody takes a running collection to its end: it ends void."""
+        running = self.running
+        if running is not None:
+            running._cancel(UNATTENDED)
 
     def ended(self, collection: ConcurrentCollection) -> None:
         """The collection has its outcome."""
@@ -318,6 +327,8 @@ def import_the_rest() -> str:
 
 
 def _not_built(core: Core) -> str:
+    if not IS_MAIN:
+        return "this is not the main interpreter of the process"
     if core.implementation != "c":
         return mechanisms.NO_CORE
     try:
@@ -331,8 +342,7 @@ def _not_built(core: Core) -> str:
 coordinator = Coordinator(twins.core, twins.memory)
 """The coordinator of this process."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=coordinator.after_fork)
+in_child(coordinator.after_fork)
 
 
 def collect_concurrently() -> ConcurrentCollection:

@@ -1,55 +1,55 @@
 """A cycle profile of a whole program: concurrent collections see most of its cyclic garbage.
 
 Automatic GC would free most of the garbage before a concurrent collection sees it. So automatic GC
-is held off meanwhile, and a thread collects concurrently instead. Garbage that is young when a
-slice is swept is still not seen.
+is held off meanwhile, and the main thread collects concurrently instead, when it is asked. Where it
+does not answer, automatic GC is on again until it does. Garbage that is young when a slice is swept
+is still not seen.
 """
 
 from __future__ import annotations
 
-import _thread
 import gc
+from typing import Final
 
-from gcctl._base.late import before_a_thread
+from gcctl._base.log import log_fault
+from gcctl._concurrent.collection import ConcurrentCollection
 from gcctl._concurrent.coordinator import Coordinator
 from gcctl._concurrent.cycle_profile import CycleProfile
 from gcctl._core.records import REASONS
+from gcctl._interpreter.asking import NEVER, Alarm, asks
 from gcctl._interpreter.automatic_gc import automatic_gc
 
-REQUESTED = REASONS.index("requested")
+REQUESTED: Final = REASONS.index("requested")
 
-CHECK_SECONDS = 0.02
-MOST_SECONDS = 1.0
-"""Longest time between two collections."""
+CHECK_NS: Final = 20_000_000
+STEP_NS: Final = 2_000_000
+"""The time to the next step of a collection that runs."""
 
-YOUNG_OBJECTS = 50_000
+MOST_NS: Final = 10**9
+"""Longest time between two collections. Automatic GC is on again when the main thread does not
+answer for so long."""
+
+YOUNG_OBJECTS: Final = 50_000
 """The next collection comes early when so many objects are new, not counting freed ones."""
-
-STOP_SECONDS = 5.0
-"""How long `stop()` waits for a collection that runs."""
 
 
 class CycleProfiler:
-    """Collects in a thread of its own, from `start` to `stop`."""
+    """Collects in the main thread, from `start` to `stop`."""
 
     def __init__(self, concurrent: Coordinator) -> None:
         self._concurrent = concurrent
-        self._stop = _thread.allocate_lock()
-        self._done = _thread.allocate_lock()
+        self._alarm = Alarm("PROFILE", self._answer, self._give_up)
+        self._collection: ConcurrentCollection | None = None
+        self._next_ns = 0
+        self._runs = False
 
     def start(self) -> None:
         """Does nothing where concurrent collections are not possible. `why_not` says why."""
-        if self.why_not:
+        if self.why_not or not asks():  # else only the collection at the end is profiled
             return
-        before_a_thread()
         automatic_gc.hold(self)
-        self._stop.acquire()
-        self._done.acquire()
-        try:
-            _thread.start_new_thread(self._run, ())
-        except RuntimeError:  # no more threads: only the collection at the end is profiled
-            self._done.release()
-            automatic_gc.release(self)
+        self._runs = True
+        self._ask(CHECK_NS)
 
     @property
     def why_not(self) -> str:
@@ -59,27 +59,37 @@ class CycleProfiler:
 
     def stop(self) -> CycleProfile:
         """Stop, and return the profile. What is garbage by now is in it too. To be called once."""
+        self._runs = False
+        self._alarm.end()
         if not self.why_not:
-            self._stop.release()
-            if self._done.acquire(timeout=STOP_SECONDS):
-                self._collect()
-            automatic_gc.release(self)
+            # A collection that stops the world would free the garbage unseen.
+            self._concurrent.start(REQUESTED, anyway=True).finish()
+        automatic_gc.release(self)
         return self._concurrent.cycles.profile()
 
-    def _run(self) -> None:
-        waited = 0.0
-        try:
-            while not self._stop.acquire(timeout=CHECK_SECONDS):
-                waited += CHECK_SECONDS
-                if waited >= MOST_SECONDS or gc.get_count()[0] >= YOUNG_OBJECTS:
-                    waited = 0.0
-                    self._collect()
-        except BaseException:
-            automatic_gc.release(self)
-            raise
-        finally:
-            self._done.release()
+    def _ask(self, after_ns: int) -> None:
+        now = self._concurrent.core.now()
+        enable_at = now + MOST_NS if automatic_gc.enabled else NEVER
+        self._alarm.set(now + after_ns, enable_at)
 
-    def _collect(self) -> None:
-        # A collection that stops the world would free the garbage unseen.
-        self._concurrent.start(REQUESTED, anyway=True).finish()
+    def _answer(self, waited_ns: int) -> None:
+        """One step of a collection, or the start of the next."""
+        if not self._runs:
+            return
+        if gc.isenabled():  # because nobody answered
+            automatic_gc.hold(self)
+            automatic_gc.release(self)
+        collection, now = self._collection, self._concurrent.core.now()
+        if collection is not None and collection.outcome is None:
+            collection._step()
+        elif now >= self._next_ns or gc.get_count()[0] >= YOUNG_OBJECTS:
+            self._next_ns = now + MOST_NS
+            self._collection = self._concurrent.start(REQUESTED, anyway=True)
+        runs = self._concurrent.running is not None
+        self._ask(STEP_NS if runs else CHECK_NS)
+
+    def _give_up(self) -> None:
+        """In an `except` clause: something went wrong in it."""
+        log_fault()
+        self._runs = False
+        automatic_gc.release(self)

@@ -19,6 +19,7 @@ from functools import partial
 
 from gcctl._base import log
 from gcctl._base.errors import GcctlError
+from gcctl._process.forked import in_child
 
 try:
     import fcntl
@@ -266,5 +267,4 @@ class InTurn:
 turn = Turn()
 """Of this process."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=turn.after_fork)
+in_child(turn.after_fork)

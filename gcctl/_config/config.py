@@ -28,6 +28,7 @@ from gcctl._config.fields import (
 )
 from gcctl._config.presets import ACTING, DEFAULT_POLICY, PRESETS, Values
 from gcctl._interpreter import mechanisms
+from gcctl._process.main_interpreter import IS_MAIN
 
 PREFIX: Final = "GCCTL_"
 RESERVED_VARIABLES: Final = frozenset(
@@ -227,8 +228,10 @@ def _given(config: Config) -> dict[str, Any]:
 
 
 def disabled(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether GCCTL_DISABLE asks for install() to do nothing; raises ConfigError for a value that
-    is neither yes nor no."""
+    """Whether gcctl is to do nothing here: because GCCTL_DISABLE says so, or because this is not
+    the main interpreter. Raises ConfigError for a value that is neither yes nor no."""
+    if not IS_MAIN:
+        return True
     text = environ.get("GCCTL_DISABLE", "")
     kind = FLAG._replace(accepted="1, true, yes, on, or 0, false, no, off, or nothing")
     return bool(text != "" and parse(kind, "GCCTL_DISABLE", text))

@@ -9,6 +9,7 @@ below, as in the pure-Python twin:
     compiled_recorder.pxi     pure_recorder.py     Recorder: what is kept of it, who is told?
     compiled_entry.pxi        pure_entry.py        Entry: a request that ends in another place
     compiled_records.pxi      pure_counters.py     the counters, and the records made of them
+    csrc/core/fork_page.h     pure_fork_mark.py    is this a forked child?
 
 Thread safety: every function holds the GIL from its first line to its last, except during the
 collection itself, in which finalizers may let other threads run (`_collect`). So plain integers are
@@ -21,8 +22,9 @@ from libc.stdint cimport INT64_MAX, int64_t
 
 from gcctl._core.csrc cimport (
     GCCTL_GENERATIONS, GCCTL_REASON_EMERGENCY, GCCTL_REASON_SCHEDULED, GCCTL_SLOT_RECYCLE,
-    GCCTL_SLOT_REPORT, GCCTL_SLOTS, gcctl_clock_coarse, gcctl_event, gcctl_recorder, gcctl_schedule,
-    gcctl_schedule_set, gcctl_schedule_take, gcctl_last_minute_slot, gcctl_last_minute_sum,
+    GCCTL_SLOT_REPORT, GCCTL_SLOTS, gcctl_clock_coarse, gcctl_event, gcctl_fork_page,
+    gcctl_fork_page_get, gcctl_recorder, gcctl_schedule, gcctl_schedule_set, gcctl_schedule_take,
+    gcctl_last_minute_slot, gcctl_last_minute_sum,
 )
 
 from gcctl._core.records import Snapshot
@@ -51,6 +53,7 @@ cdef class Core(Collector):
     cdef int64_t emergency_at_ns  # no emergency collection before this time
     cdef int64_t check_interval_ns  # -1: no checks
     cdef gcctl_schedule schedule
+    cdef object put_right  # in a forked child; None: after_fork()
 
     implementation = "c"
 
@@ -61,7 +64,7 @@ cdef class Core(Collector):
         self.emergency_generation = FULL
         self.check_interval_ns = -1
         self._clear()
-        self.due_at_request = self.check_at_ns = INT64_MAX
+        self.page.due_at_request = self.check_at_ns = INT64_MAX
 
     def request(self, func=None, /):
         """The context manager of a request; or, given a function, that function as a request."""
@@ -73,7 +76,7 @@ cdef class Core(Collector):
 
     def enter(self, context=None, /):
         """A request begins. Returns the context manager."""
-        self.requests_in_flight += 1
+        self.page.in_flight += 1
         return self.context
 
     def exit(self, exc_type, exc, traceback, behind_context=NOT_GIVEN, /):
@@ -83,11 +86,13 @@ cdef class Core(Collector):
     def begin(self):
         """A request begins, whose end is not in the same place. Returns its `Entry`."""
         cdef Entry entry = Entry.__new__(Entry)
+        if self.page.process == 0:
+            self._notice_fork()
         entry.core = self
         entry.over = False
-        entry.forks = self.forks
+        entry.process = self.page.process
         entry.pauses_ns = self._paused()
-        self.requests_in_flight += 1
+        self.page.in_flight += 1
         return entry
 
     def due(self):
@@ -116,13 +121,13 @@ cdef class Core(Collector):
 
     def stop(self):
         self.active = self.sweeping = False
-        self.due_at_request = self.check_at_ns = INT64_MAX
+        self.page.due_at_request = self.check_at_ns = INT64_MAX
         return self._detach()
 
     def want_sweep_steps(self, bint on):
         self.sweeping = on
         if on and self.active:
-            self.due_at_request = 0
+            self.page.due_at_request = 0
 
     def check_after(self, int intervals):
         if self.active and self.check_interval_ns >= 0:
@@ -137,7 +142,7 @@ cdef class Core(Collector):
         return Snapshot(
             self.requests if self.active else 0,
             self.failures,
-            self.requests_in_flight,
+            self.page.in_flight,
             self.unmatched_exits,
             self.faults,
             by_reason_as_tuple(&recorder),
@@ -149,18 +154,44 @@ cdef class Core(Collector):
         return self.requests
 
     def in_flight(self):
-        return self.requests_in_flight
+        return self.page.in_flight
+
+    def follow_forks(self, put_right):
+        cdef gcctl_fork_page *page = gcctl_fork_page_get()
+        if page == NULL:
+            raise MemoryError
+        page[0] = self.page[0]
+        self.page = page
+        self.put_right = put_right
+
+    def notice_fork(self):
+        if self.page.process == 0:
+            self._notice_fork()
 
     def after_fork(self):
         self._forget_the_parent()
         gcctl_schedule_set(&self.schedule, self.schedule.every)
         self._clear()
+        self.page.due_at_request = INT64_MAX
         if self.active:
             self._activate()
 
+    cdef int _notice_fork(self) except -1:
+        """The page was cleared: this is a child, and no hook has come by here yet."""
+        cdef int64_t in_flight = self.page.in_flight  # begun in this process
+        self._be_another_process()  # at once, so that nobody else begins to put it right
+        try:
+            if self.put_right is None:
+                self.after_fork()
+            else:
+                self.put_right()
+        finally:
+            self.page.in_flight += in_flight
+        return 0
+
     cdef int _activate(self) except -1:
         self.active = True
-        self.due_at_request = self.schedule.nearest
+        self.page.due_at_request = self.schedule.nearest
         self.check_at_ns = INT64_MAX
         if self.check_interval_ns >= 0:
             self.check_at_ns = self._now() + self.check_interval_ns
@@ -175,17 +206,17 @@ cdef class Core(Collector):
         self._clear_records()
 
     cdef inline int _exit(self, exc_type) except -1:
-        if self.requests_in_flight <= 0:
+        if self.page.in_flight <= 0:
             self.unmatched_exits += 1
             return 0
-        self.requests_in_flight -= 1
+        self.page.in_flight -= 1
         self.requests += 1
         if exc_type is not None or self._something_is_due(self.requests):
             self._boundary(exc_type)
         return 0
 
     cdef inline bint _something_is_due(self, int64_t request) except -1:
-        return request >= self.due_at_request or self._time_to_check() or self._young_is_due()
+        return request >= self.page.due_at_request or self._time_to_check() or self._young_is_due()
 
     cdef inline bint _young_is_due(self) except -1:
         return self.young_after != NEVER and self._count() >= self.young_after
@@ -199,12 +230,15 @@ cdef class Core(Collector):
 
     cdef int _boundary(self, exc_type) except -1:
         """Something may be due at the request that just ended."""
+        if self.page.process == 0:
+            self._notice_fork()
+            self.requests += 1  # the one that just ended, which is the first of this process
         if not self.active:
             return 0
         cdef int due = gcctl_schedule_take(&self.schedule, self.requests)
         cdef int generation = self._highest_due(due)
         cdef int reason = GCCTL_REASON_SCHEDULED
-        self.due_at_request = 0 if self.sweeping else self.schedule.nearest
+        self.page.due_at_request = 0 if self.sweeping else self.schedule.nearest
         if exc_type is not None and self._failed(exc_type):
             generation = max(generation, self.emergency_generation)
             reason = GCCTL_REASON_EMERGENCY
@@ -224,7 +258,7 @@ cdef class Core(Collector):
                 self.postponed = FULL
         if self.long_pause.pause_ns:
             if self.holds:
-                self.due_at_request = 0  # told at the next boundary
+                self.page.due_at_request = 0  # told at the next boundary
             else:
                 self.tell_long_pause()
         self._tell_what_is_due(due, check, full)
@@ -257,7 +291,7 @@ cdef class Core(Collector):
     cdef int _collect_at_boundary(self, int generation, int reason) except -1:
         if self._collect(generation, reason, None) == DID_NOT_RUN:
             self.postponed = max(self.postponed, generation)
-            self.due_at_request = self.requests + 1
+            self.page.due_at_request = self.requests + 1
             return 0
         # Recording was the last thing that _collect did: the newest event is ours.
         cdef gcctl_event event = self._newest()[0]

@@ -19,6 +19,7 @@ cdef extern from "Python.h":
     void Py_SET_SIZE(object sized, Py_ssize_t size)
     void Py_DECREF(object owned)
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) noexcept
+    int Py_AddPendingCall(int (*call)(void *) except -1, void *argument) noexcept
 
 
 gcctl_gc_calls_find()
@@ -51,7 +52,6 @@ cdef class Collector(Recorder):
     cdef int external_reason
     cdef unsigned long explicit_thread  # is about to collect explicitly
     cdef bint told_of_explicit  # explicit() is called for gc.collect()
-    cdef int forks  # between this process and the one that has imported gcctl
     cdef int holds  # forks being made and gcctl.hold() sections: boundaries collect nothing
 
     cdef list callbacks  # gc.callbacks
@@ -99,11 +99,15 @@ cdef class Collector(Recorder):
             self.own_seen = True
             return
         cdef int64_t generation
+        if self.page.process == 0:  # a forked child, which may never come to a boundary
+            self.external_thread = 0
+            Py_AddPendingCall(notice_fork_soon, <void *>self)
+            return
         if phase == "start":
             generation = count_at(info, "generation")
             self.external_reason = self._reason_of_external(me, generation)
             self._note_allocated()
-            self.external_in_flight = self.requests_in_flight
+            self.external_in_flight = self.page.in_flight
             self.external_thread = me
             if (self.telling_external and generation == FULL
                     and self.external_reason == GCCTL_REASON_EXPLICIT):
@@ -155,8 +159,8 @@ cdef class Collector(Recorder):
     cdef void _forget_the_parent(self) noexcept:
         """In the child: the requests, the threads and the holds were the parent's."""
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
-        self.requests_in_flight = 0
-        self.forks += 1
+        self.page.in_flight = 0
+        self._be_another_process()
         self.holds = 0
         # A finalizer that forks is inside a collection, and so is its child: that one goes on.
         if self.own_thread != me:
@@ -178,6 +182,11 @@ cdef class Collector(Recorder):
         if counts[0] > thresholds[0] or counts[generation] > thresholds[generation]:
             return GCCTL_REASON_AUTOMATIC
         return GCCTL_REASON_EXPLICIT
+
+    @cython.final
+    cdef inline void _be_another_process(self) noexcept:
+        self.process += 1
+        self.page.process = self.process
 
     @cython.final
     cdef int _record_external(self, gcctl_event *event, dict info) except -1:
@@ -221,7 +230,7 @@ cdef class Collector(Recorder):
             return DID_NOT_RUN
         hidden = self._hide_callback()
         watching = not hidden and self._position() >= 0
-        event.in_flight = self.requests_in_flight
+        event.in_flight = self.page.in_flight
         self.own_seen = False
         self.own_thread = <unsigned long>PyThread_get_thread_ident()
         try:
@@ -305,6 +314,13 @@ cdef class Collector(Recorder):
             if self.callbacks[position] is self.callback:
                 return position
         return -1
+
+
+cdef int notice_fork_soon(void *core) except -1 with gil:
+    """As the main thread calls it, between two of its steps. Only the core of the process, which is
+    there for ever, has a page that is cleared."""
+    (<object>core).notice_fork()
+    return 0
 
 
 cdef int64_t count_at(dict mapping, str key):

@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t
 cdef class Entry:
     cdef Core core
     cdef object failure  # the type of the exception that made it fail, or None
-    cdef int forks  # of the process in which it is in flight
+    cdef int64_t process  # in which it is in flight
     cdef bint over
     # While it is in flight: all pauses of the process before it began. After that: those inside it.
     cdef int64_t pauses_ns
@@ -33,7 +33,7 @@ cdef class Entry:
 
     @property
     def left(self):
-        return self.over or self.forks != self.core.forks
+        return self.over or self.process != self.core.page.process
 
     def fail(self, exc):
         if isinstance(exc, Exception):
@@ -46,7 +46,7 @@ cdef class Entry:
 
     cdef int _leave(self) except -1:
         cdef object failure = self.failure
-        if self.over or self.forks != self.core.forks:
+        if self.over or self.process != self.core.page.process:
             return 0
         self.over = True
         self.pauses_ns = max(self.core._paused() - self.pauses_ns, 0)

@@ -5,9 +5,9 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from gcctl._core.csrc cimport (
-    GCCTL_GENERATIONS, GCCTL_RING_SIZE, gcctl_clock_now, gcctl_event, gcctl_recorder,
-    gcctl_last_minute, gcctl_last_minute_add, gcctl_last_minute_clear, gcctl_recorder_add,
-    gcctl_recorder_clear,
+    GCCTL_GENERATIONS, GCCTL_RING_SIZE, gcctl_clock_now, gcctl_event, gcctl_fork_page,
+    gcctl_recorder, gcctl_last_minute, gcctl_last_minute_add, gcctl_last_minute_clear,
+    gcctl_recorder_add, gcctl_recorder_clear,
 )
 
 from gcctl._base.log import log_fault
@@ -19,9 +19,8 @@ cdef class Recorder:
 
     # The hot path: what is read or written at every request, for all parts of the core. It comes
     # first, so that it lies in one line of the cache.
+    cdef gcctl_fork_page *page  # the process's; own_page in a core that was made by hand
     cdef int64_t requests
-    cdef int64_t requests_in_flight
-    cdef int64_t due_at_request  # number of the request with something to do; INT64_MAX: stopped
     cdef int64_t check_at_ns  # time of the next check; INT64_MAX: never
     cdef int64_t young_after  # net allocations from which on generation 0 is due; 0: never
     cdef object context
@@ -32,6 +31,8 @@ cdef class Recorder:
     cdef object fake_count
 
     cdef bint active
+    cdef gcctl_fork_page own_page
+    cdef int64_t process  # its number as in the page, which is cleared in a forked child
     cdef int64_t faults
     cdef int64_t allocated_before  # net, up to the last collection
     cdef object notify
@@ -39,6 +40,10 @@ cdef class Recorder:
     cdef gcctl_event long_pause  # the longest away from boundaries, not told of yet; 0 ns: none
     cdef gcctl_recorder recorder
     cdef gcctl_last_minute last_minute
+
+    def __cinit__(self):
+        self.page = &self.own_page
+        self.process = self.page.process = 1
 
     def tallies(self):
         return tallies_as_tuple(&self.recorder)
@@ -85,7 +90,7 @@ cdef class Recorder:
         if event.pause_ns > self.max_pause_ns and event.pause_ns > self.long_pause.pause_ns:
             self.long_pause = event[0]
             if self.active:
-                self.due_at_request = 0
+                self.page.due_at_request = 0
 
     @cython.final
     cdef int _tell(self, kind, event) except -1:

@@ -8,6 +8,15 @@ cdef extern from "core/clock.h" nogil:
     int64_t gcctl_clock_coarse()
 
 
+cdef extern from "core/fork_page.h" nogil:
+    ctypedef struct gcctl_fork_page:
+        int64_t process
+        int64_t in_flight
+        int64_t due_at_request
+
+    gcctl_fork_page *gcctl_fork_page_get()
+
+
 cdef extern from "core/histogram.h" nogil:
     enum:
         GCCTL_HISTOGRAM_BUCKETS

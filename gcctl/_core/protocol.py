@@ -225,6 +225,16 @@ class Core(Protocol):
     def release(self) -> None:
         """The fork is over (in the parent), or the section of `gcctl.hold()`."""
 
+    def follow_forks(self, put_right: Callable[[], object]) -> None:
+        """Have `put_right()` called once in each forked child, which calls `after_fork()`.
+
+        For the core of the process only. The child finds out at its first boundary, or when
+        `notice_fork()` is called. So no hook has to run at the fork.
+        """
+
+    def notice_fork(self) -> None:
+        """In a forked child: have it put right, if that has not been done. Else do nothing."""
+
     def after_fork(self) -> None:
         """In the child: all counters are 0, no request is in flight, nothing is held, and the
         schedule begins anew."""

@@ -10,13 +10,16 @@ twin keeps to that.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from os import getpid
 from typing import Any, Literal
 
+from gcctl._base.clock import sleep
 from gcctl._core.protocol import Notify, Orders
 from gcctl._core.pure_collector import FULL, NONE_DUE, SCHEDULED, YOUNG, Collector
 from gcctl._core.pure_counters import NEVER_DUE, Schedule
 from gcctl._core.pure_entry import Entry
+from gcctl._core.pure_fork_mark import ForkMark, fork_mark
 from gcctl._core.records import REASONS, ByReason, Snapshot
 from gcctl._core.request import RequestContext, decorate, make_context
 
@@ -45,6 +48,9 @@ class Core(Collector):
         self._check_interval_ns = -1  # -1: no checks
         self._check_at_ns = NEVER_DUE  # time of the next check
         self._schedule = Schedule((0, 0, 0, 0, 0))
+        self._process = getpid()
+        self._fork_mark: ForkMark = [1]  # every boundary reads it
+        self._put_right: Callable[[], object] = self.after_fork
         self._clear()
 
     def request(self, func: Any = None, /) -> Any:
@@ -53,6 +59,8 @@ class Core(Collector):
         return decorate(self._context, func)
 
     def enter(self, context: Any = None, /) -> RequestContext:
+        if not self._fork_mark[0]:
+            self.notice_fork()
         self._in_flight += 1
         return self._context
 
@@ -61,6 +69,8 @@ class Core(Collector):
     ) -> None:
         if behind_context is not NOT_GIVEN:
             exc_type = exc
+        if not self._fork_mark[0]:
+            self.notice_fork()
         if self._in_flight <= 0:
             self._unmatched_exits += 1
             return
@@ -76,6 +86,8 @@ class Core(Collector):
         return self._something_is_due(self._requests + 1)
 
     def tick(self) -> None:
+        if not self._fork_mark[0]:
+            self.notice_fork()
         self._requests = request = self._requests + 1
         if self._something_is_due(request):
             self._boundary(request, None)
@@ -124,7 +136,7 @@ class Core(Collector):
             )
             if recorded == sum(total.collections for total in snapshot.generations):
                 break
-            time.sleep(0)  # else the thread that records would have no turn
+            sleep(1e-6)  # else the thread that records would have no turn
         return snapshot
 
     def boundaries(self) -> int:
@@ -132,6 +144,19 @@ class Core(Collector):
 
     def in_flight(self) -> int:
         return self._in_flight
+
+    def follow_forks(self, put_right: Callable[[], object]) -> None:
+        self._put_right = put_right
+        self._fork_mark = fork_mark()
+
+    def notice_fork(self) -> None:
+        # Emulators accept the advice to clear the mark without following it.
+        process = getpid()
+        if process == self._process and self._fork_mark[0]:  # one step with the next two lines
+            return
+        self._process = process
+        self._fork_mark[0] = 1
+        self._put_right()
 
     def after_fork(self) -> None:
         self._forget_the_parent()

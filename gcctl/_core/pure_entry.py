@@ -10,6 +10,7 @@ class Core(Protocol):
 
     forks: int
 
+    def notice_fork(self) -> None: ...
     def enter(self) -> object: ...
     def exit(self, exc_type: type[Exception] | None, exc: None, traceback: None, /) -> None: ...
     def paused_ns(self) -> int: ...
@@ -34,6 +35,7 @@ class Entry:
         self._pauses_ns = pauses_ns
         self._failure = None
         if core is not None:
+            core.notice_fork()
             self._core = core
             self._forks = core.forks
             self._pauses_ns = core.paused_ns()
@@ -55,6 +57,8 @@ class Entry:
 
     @property
     def left(self) -> bool:
+        if not self._over:
+            self._core.notice_fork()
         return self._over or self._forks != self._core.forks
 
     def fail(self, exc: BaseException) -> None:
@@ -66,6 +70,7 @@ class Entry:
             self.fail(exc)
         if self._over:
             return
+        self._core.notice_fork()
         failure, paused_ns = self._failure, self._core.paused_ns()
         # From here to the core nothing is called, so no other thread and no signal gets in between.
         if self._over or self._forks != self._core.forks:

@@ -5,10 +5,10 @@ Why things are done in this order is said there.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import Any
 
+from gcctl._base.clock import monotonic
 from gcctl._base.log import log_fault
 from gcctl._core.protocol import Kind, Notify
 from gcctl._core.pure_counters import NEVER_DUE, LastMinuteSlots, Totals
@@ -26,7 +26,7 @@ class Recorder:
     _events: deque[Event]
 
     def __init__(self, clock: Any) -> None:
-        self._now = clock or time.perf_counter_ns
+        self._now = clock or monotonic.now_ns
         self._active = False
         self._due_at_request = NEVER_DUE  # number of the request with something to do
         self._notify: Notify | None = None

@@ -4,6 +4,7 @@ without it. The parts are included below:
 
     compiled_frozen.pxi       what gcctl has frozen, apart from what others have
     compiled_stand_ins.pxi    stand-ins for functions of the module gc
+    compiled_asker.pxi        the main thread is asked to do something at a time
 
 Thread safety: every function holds the GIL from its first line to its last.
 """
@@ -31,3 +32,4 @@ cdef object gc_get_referrers = gc.get_referrers
 
 include "compiled_frozen.pxi"
 include "compiled_stand_ins.pxi"
+include "compiled_asker.pxi"

@@ -8,12 +8,12 @@ get in between.
 
 from __future__ import annotations
 
-import time
 from _thread import get_ident
 from collections.abc import Callable
 from contextlib import suppress
 
 from gcctl._base import log
+from gcctl._base.clock import monotonic, sleep
 from gcctl._core.protocol import Core
 from gcctl._interpreter.automatic_gc import automatic_gc
 
@@ -36,15 +36,15 @@ class ForkGuard:
         self._forking.add(get_ident())
         self._core.hold()
         automatic_gc.hold()
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = monotonic.seconds() + WAIT_SECONDS
         # This loop also lets a pending collection run now: up to 3.12.2, disable() does not cancel
         # it.
         while self._core.busy_elsewhere():
-            if time.monotonic() > deadline:
+            if monotonic.seconds() > deadline:
                 with suppress(Exception):
                     log.warning("forking while a thread collects: the child's GC will not work")
                 return
-            time.sleep(0.0005)
+            sleep(0.0005)
 
     def after_in_parent(self) -> None:
         if get_ident() not in self._forking:

@@ -10,13 +10,13 @@ still there, and would not find them.
 from __future__ import annotations
 
 import gc
-import os
-import time
 from typing import Any
 
+from gcctl._base.clock import monotonic, sleep
 from gcctl._interpreter import mechanisms
 from gcctl._interpreter.automatic_gc import automatic_gc
 from gcctl._interpreter.collector import COLLECTOR, OF_THE_INTERPRETER
+from gcctl._process.forked import in_child
 
 WAIT_SECONDS = 5.0
 """How long to wait for the collection of another thread."""
@@ -106,11 +106,11 @@ class _AllOrNothing:
 def _collect() -> None:
     """Run a full collection. `gc.collect()` does nothing while another thread collects, so repeat
     it until one has run."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = monotonic.seconds() + WAIT_SECONDS
     collections = _full_collections()
     gc.collect()
-    while _full_collections() == collections and time.monotonic() < deadline:
-        time.sleep(0.001)
+    while _full_collections() == collections and monotonic.seconds() < deadline:
+        sleep(0.001)
         gc.collect()
 
 
@@ -121,5 +121,4 @@ def _full_collections() -> int:
 preload = Preload()
 """Of this process."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=preload.after_fork)
+in_child(preload.after_fork)

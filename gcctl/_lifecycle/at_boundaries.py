@@ -15,6 +15,7 @@ from gcctl._core.protocol import Kind
 from gcctl._core.records import REASONS, Event
 from gcctl._interpreter.collector import COLLECTOR
 from gcctl._lifecycle.controller import Controller
+from gcctl._lifecycle.hold import sections
 from gcctl._lifecycle.observers import tell_observers
 from gcctl._lifecycle.parts import Parts
 from gcctl._lifecycle.sampling import Sampler
@@ -56,7 +57,7 @@ class AtBoundaries:
             if parts.auto is not None and event is not None:
                 parts.auto.note_collection(event)
                 if parts.no_requests.is_due():
-                    parts.auto.stand_by()
+                    parts.auto.ask()
         elif kind == "explicit_full":
             if parts.auto is not None:
                 parts.auto.note_explicit_full()
@@ -69,6 +70,7 @@ class AtBoundaries:
         parts = self._parts
         now = parts.core.now()
         with ExitStack() as last_first:
+            last_first.callback(sections.end_overdue)
             last_first.callback(tell_observers, self._controller, ended=False, on_error=parts.fault)
             if parts.fulls is not None:
                 last_first.callback(parts.fulls.begin_waiting, now)

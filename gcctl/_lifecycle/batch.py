@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import _thread
-import os
+import gc
 from _weakref import ref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from gcctl._base.late import before_a_thread
 from gcctl._config.config import disabled
 from gcctl._config.fields import shown
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
+from gcctl._interpreter.asking import NEVER, Alarm, AlarmThread, asks
 from gcctl._interpreter.automatic_gc import automatic_gc
+from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
+from gcctl._process.forked import in_child
 
 T = TypeVar("T")
 
 FULL = 2
 YOUNG = 0
 REQUESTED = REASONS.index("requested")
+
+UNANSWERED_NS = 10_000_000
+"""If the main thread does not check memory so long after it was asked, automatic GC is enabled when
+memory has reached the limit."""
 
 
 class Entry:
@@ -33,31 +38,12 @@ class Entry:
         self.batch = batch
 
 
-class MemoryThread:
-    """Checks memory in a thread of its own, because a batch has no boundaries for that."""
-
-    def __init__(self, check: Callable[[], object], interval: float) -> None:
-        before_a_thread()
-        self._check = check
-        self._interval = interval
-        self._stop = _thread.allocate_lock()
-        self._stop.acquire()
-
-    def start(self) -> None:
-        _thread.start_new_thread(self._run, ())
-
-    def stop(self) -> None:
-        """To be called once. Does not wait for the thread."""
-        self._stop.release()
-
-    def _run(self) -> None:
-        self._check()
-        while not self._stop.acquire(timeout=self._interval):
-            self._check()
-
-
 class Batches:
     """The batches of a process, in whichever threads they are: the last one to end collects.
+
+    A batch has no boundaries, so the main thread is asked to check memory. Where it does not
+    answer, or cannot be asked, automatic GC is enabled once memory has reached the limit: it then
+    collects in the threads of the program.
 
     There is no lock, for the reason that `AutomaticGC` gives.
     """
@@ -68,11 +54,15 @@ class Batches:
         """The value: whether gcctl was installed when the batch was entered."""
         self._controlled = False
         self._check: Callable[[], object] | None = None
-        self._interval = 0.0
-        self._memory_thread: MemoryThread | None = None
+        self._interval_ns = 0
+        self._room_bytes: Callable[[], int] = lambda: 0
+        self._watches = False  # whether memory is checked in intervals
+        self._alarm = Alarm("BATCH", self._check_when_asked)
+        self._thread = AlarmThread(self._check_in_thread)
 
     def enter(self, entry: Entry) -> None:
         """`end()` undoes it, even where it was interrupted."""
+        self._core.notice_fork()
         self.repair()
         self._running[entry] = self._controlled
         automatic_gc.hold(entry)
@@ -80,6 +70,7 @@ class Batches:
 
     def leave(self, entry: Entry) -> None:
         """End this batch; collect if it was the last. Does nothing where it has ended already."""
+        self._core.notice_fork()
         if self._remove(entry):
             self._core.collect(FULL, REQUESTED)
         self.end(entry)
@@ -110,10 +101,16 @@ class Batches:
         if check is not None:
             check()
 
-    def installed(self, check: Callable[[], object] | None, interval: float) -> None:
-        """gcctl is installed: have `check` called every `interval` seconds (None: not at all)."""
+    def installed(
+        self,
+        check: Callable[[], object] | None,
+        interval_ns: int,
+        room_bytes: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """gcctl is installed: have `check` called in each interval (None: not at all).
+        `room_bytes()`: by how much memory may grow until it reaches its limit."""
         self._controlled = True
-        self._check, self._interval = check, interval
+        self._check, self._interval_ns, self._room_bytes = check, interval_ns, room_bytes
         if self._running:
             self._start_checks()
 
@@ -134,7 +131,8 @@ class Batches:
         """In the child: no batch goes on there. It needs automatic GC, and perhaps only its parent
         finishes the work."""
         self._running = {}
-        self._memory_thread = None
+        self._watches = False
+        self._thread.after_fork()
         automatic_gc.after_fork()
 
     def _remove(self, entry: Entry) -> bool:
@@ -151,27 +149,44 @@ class Batches:
         return last
 
     def _start_checks(self) -> None:
-        check = self._check
-        if check is None:
-            return
-        thread = MemoryThread(check, self._interval)
-        if self._memory_thread is not None:  # one step with the assignment below
-            return
-        self._memory_thread = thread
-        try:
-            thread.start()
-        except RuntimeError:  # no more threads: memory is not checked
-            self._memory_thread = None
+        """Have memory checked at once, and then in each interval."""
+        if self._check is not None and not self._watches:  # with the next line one step
+            self._watches = True
+            self._ask_at(self._core.now())
 
     def _stop_checks(self) -> None:
-        thread, self._memory_thread = self._memory_thread, None
-        if thread is not None:
-            thread.stop()
+        self._watches = False
+        self._alarm.clear()
+        self._thread.clear()
+
+    def _ask_at(self, time_ns: int) -> None:
+        if not asks():
+            self._thread.set(time_ns)
+            return
+        # Automatic GC that was off before the batch stays off.
+        enable_at = time_ns + UNANSWERED_NS if automatic_gc.enabled else NEVER
+        self._alarm.set(time_ns, enable_at, rss_bytes(twins.memory) + self._room_bytes())
+
+    def _check_when_asked(self, waited_ns: int) -> None:
+        try:
+            self.check()
+        finally:
+            if self._watches:
+                self._ask_at(self._core.now() + self._interval_ns)
+
+    def _check_in_thread(self) -> None:
+        """It is a thread of gcctl's: no memory is collected, and enabling automatic GC comes
+        last."""
+        if not self._watches or not automatic_gc.enabled:
+            return
+        if self._room_bytes() > 0:
+            self._thread.set(self._core.now() + self._interval_ns)
+            return
+        gc.enable()
 
 
 batches = Batches(twins.core)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=batches.after_fork)
+in_child(batches.after_fork)
 
 
 class Batch:
@@ -220,7 +235,8 @@ def batch() -> Batch:
     collects, also when it ends by an exception. If automatic GC was off before, it stays off.
     `gcctl.uninstall()` ends the batches that were begun since `install()`.
 
-    If gcctl is installed with a `memory_limit`, a thread checks memory during the batch.
+    If gcctl is installed with a `memory_limit`, the main thread checks memory during the batch. If
+    it is busy with something else, automatic GC is enabled when memory reaches the limit.
     """
     return Batch()
 

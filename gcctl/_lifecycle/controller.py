@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, TypeVar
 
+from gcctl._base.log import is_of_a_signal
 from gcctl._base.public import public
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._core.records import Event
@@ -18,20 +18,6 @@ from gcctl._monitor.statistics import Stats, core_counters
 
 OnAlert = TypeVar("OnAlert", bound=Callable[[Alert], object])
 OnRecycle = TypeVar("OnRecycle", bound=Callable[[RecycleAdvice], object])
-
-
-def _is_of_a_signal(error: BaseException) -> bool:
-    """Did a signal handler of the program raise it, such as a time limit?
-
-    Only two kinds of the program's code run within gcctl: signal handlers, and handlers of logging.
-    """
-    modules = []
-    traceback = error.__traceback__
-    while traceback is not None:
-        modules.append(traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0])
-        traceback = traceback.tb_next
-    known = {"gcctl", "psutil", *sys.stdlib_module_names}
-    return modules[-1] not in known and "logging" not in modules
 
 
 @public
@@ -57,6 +43,7 @@ class Controller:
     def stats(self) -> Stats:
         """The statistics now; once uninstalled, those of that moment."""
         parts = self._parts
+        parts.core.notice_fork()
         if parts.final is not None or not self.installed:
             return parts.final or Stats()
         rss = parts.rss()
@@ -85,6 +72,7 @@ class Controller:
 
     def events(self) -> tuple[Event, ...]:
         """The last collections, oldest first; at most 256. Once uninstalled, those of then."""
+        self._parts.core.notice_fork()
         return self._parts.core.events() if self.installed else self._parts.final_events
 
     def report(self, format: Literal["text", "json"] = "text") -> str:
@@ -99,10 +87,11 @@ class Controller:
         pressure = self._parts.pressure
         if pressure is None or not self.installed:
             return False
+        self._parts.core.notice_fork()
         try:
             return pressure.check()
         except Exception as error:
-            if _is_of_a_signal(error):
+            if is_of_a_signal(error):
                 raise
             self._parts.fault()
             return pressure.high
@@ -110,6 +99,7 @@ class Controller:
     @property
     def recycle_advice(self) -> RecycleAdvice | None:
         """Why this worker should be replaced after the request in hand; None: it should not."""
+        self._parts.core.notice_fork()
         return self._parts.recycling.advice
 
     def on_alert(self, callback: OnAlert) -> OnAlert:

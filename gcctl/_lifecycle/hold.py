@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import _thread
-import os
-import time
 from types import TracebackType
+from typing import Final
 
-from gcctl._base.late import before_a_thread
 from gcctl._base.public import public
 from gcctl._config.config import disabled
 from gcctl._config.fields import DURATION, parse
 from gcctl._core.protocol import Core
+from gcctl._interpreter.asking import NEVER, Alarm, AlarmThread, asks
 from gcctl._interpreter.automatic_gc import automatic_gc
 from gcctl._process import twins
+from gcctl._process.forked import in_child
 
-LINGER_SECONDS = 1.0
-"""How long the deadline thread stays when there are no sections. To start a thread takes longer
-than most sections."""
+UNANSWERED_NS: Final = 10_000_000
+"""If the main thread does not end the sections so long after their deadline, automatic GC is
+enabled without it."""
 
 
 class Section:
@@ -25,14 +24,19 @@ class Section:
 
     __slots__ = ("ends_at", "holds_core")
 
-    def __init__(self, ends_at: float) -> None:
+    def __init__(self, ends_at: int) -> None:
         self.ends_at = ends_at
-        """Its deadline, in seconds of `time.monotonic()`."""
+        """Its deadline, in nanoseconds of the core's clock."""
         self.holds_core = False
 
 
 class Sections:
     """The sections of a process, in whichever threads they are.
+
+    The main thread ends them at their deadline. Where it does not answer, only automatic GC is
+    enabled then. The rest is done by the next check at a boundary, or the next `hold`. Where nobody
+    can be asked, as in the Python twin, a thread ends them: it runs no code of the program, because
+    to enable automatic GC is the last thing that it does.
 
     There is no lock, for the reason that `AutomaticGC` gives.
     """
@@ -41,68 +45,99 @@ class Sections:
         self._core = core
         self._open: dict[Section, None] = {}
         # The deadline of the first of the sections that overlap: nothing is held any longer.
-        self._ends_at = 0.0
-        self._deadline_thread: object = None  # stands for the thread that runs; None: none does
+        self._ends_at = 0
+        self._asks: bool | None = None  # None: not known yet
+        self._alarm = Alarm("HOLD", lambda waited_ns: self.end_overdue())
+        self._thread = AlarmThread(self._end_in_thread)
 
     def enter(self, section: Section) -> None:
         """`leave()` undoes it, even where it was interrupted."""
-        before_a_thread()
+        self._core.notice_fork()
+        if self._open:
+            self.end_overdue()
         self._core.hold()
         section.holds_core = True  # one step with the end of the call: see AutomaticGC
         automatic_gc.hold(section)
-        if not self._open:
-            self._ends_at = section.ends_at
-        self._open[section] = None  # from here on its deadline counts
-        if self._deadline_thread is None:
-            self._deadline_thread = mine = object()
-            try:
-                _thread.start_new_thread(self._watch_deadlines, (mine,))
-            except RuntimeError:  # no threads at this moment, or no more
-                self._deadline_thread = None
+        if self._open:
+            self._open[section] = None  # from here on its deadline counts
+            self._set_alarm()
+            return
+        self._ends_at = section.ends_at
+        self._open[section] = None
+        self._set_alarm_at(section.ends_at, section.ends_at)
 
     def leave(self, section: Section) -> None:
         """Does nothing for a section that its deadline has ended. To be called again where it was
         interrupted."""
+        self._release_core(section)
+        automatic_gc.release(section)
+        self._forget(section)
+
+    def end_overdue(self) -> None:
+        """End the sections whose deadline has passed."""
+        for section in self._overdue():
+            self.leave(section)
+        if self._open:
+            self._set_alarm()
+
+    def _end_in_thread(self) -> None:
+        """Enabling automatic GC comes last. No signal interrupts a thread in between."""
+        overdue = self._overdue()
+        for section in overdue:
+            self._release_core(section)
+            self._forget(section)
+        if self._open:
+            self._set_alarm()
+        for section in overdue:
+            automatic_gc.release(section)
+
+    def _overdue(self) -> list[Section]:
+        sections = list(self._open)
+        now = self._core.now()
+        return [section for section in sections if min(section.ends_at, self._ends_at) <= now]
+
+    def _release_core(self, section: Section) -> None:
         if section.holds_core:
             section.holds_core = False
             self._core.release()
-        automatic_gc.release(section)
+
+    def _forget(self, section: Section) -> None:
         self._open.pop(section, None)
+        if not self._open:
+            self._alarm.clear()
+            self._thread.clear()
 
     def after_fork(self) -> None:
         """In the child, where nobody holds anything."""
         for section in self._open:
             section.holds_core = False
         self._open = {}
-        self._deadline_thread = None
+        self._thread.after_fork()
 
-    def _watch_deadlines(self, mine: object) -> None:
-        """What the thread does: end sections at their deadlines."""
-        idle_since = time.monotonic()
-        while self._deadline_thread is mine:
-            now = time.monotonic()
-            found = list(self._open)
-            for section in found:
-                if min(section.ends_at, self._ends_at) <= now:
-                    self.leave(section)
-            if found:
-                idle_since = now
-            elif now - idle_since > LINGER_SECONDS:
-                self._deadline_thread = None
-                if not self._open:  # one may have begun just before that line
-                    return
-                self._deadline_thread = mine
-            ends_at = min((section.ends_at for section in found), default=now + LINGER_SECONDS)
-            ends_at = min(ends_at, self._ends_at) if found else ends_at
-            # At most 10 ms: a section that begins meanwhile may have an earlier deadline.
-            time.sleep(min(max(ends_at - now, 0.001), 0.01))
+    def _set_alarm(self) -> None:
+        """For the next deadline that has not passed."""
+        now = self._core.now()
+        deadlines = [min(section.ends_at, self._ends_at) for section in list(self._open)]
+        coming = [deadline for deadline in deadlines if deadline > now] or deadlines
+        if coming:  # else another thread has left the last one
+            self._set_alarm_at(min(coming), max(deadlines))
+
+    def _set_alarm_at(self, first_ns: int, last_ns: int) -> None:
+        """The first and the last deadline."""
+        if self._asks is None:
+            self._asks = asks()
+        if not self._asks:
+            self._thread.set(first_ns)
+            return
+        # Others that hold automatic GC off may do so for longer.
+        alone = automatic_gc.enabled and len(automatic_gc.holders) == len(self._open)
+        self._alarm.set(first_ns, last_ns + UNANSWERED_NS if alone else NEVER)
 
 
 sections = Sections(twins.core)
 """Of this process."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=sections.after_fork)
+in_child(sections.after_fork)
 
 
 @public
@@ -125,7 +160,7 @@ class hold:
         self._sections: list[Section] = []
 
     def __enter__(self) -> hold:
-        section = Section(time.monotonic() + self._deadline)
+        section = Section(twins.core.now() + int(self._deadline * 1e9))
         self._sections.append(section)
         if disabled():
             return self

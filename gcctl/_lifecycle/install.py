@@ -6,7 +6,7 @@ import _thread
 import atexit
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -23,8 +23,11 @@ from gcctl._lifecycle.at_exit import at_exit
 from gcctl._lifecycle.batch import batches
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.installation import Installation
+from gcctl._memory.recycling import RecycleAdvice
 from gcctl._monitor.statistics import Stats
 from gcctl._process import boundary, twins
+from gcctl._process.forked import in_child
+from gcctl._process.main_interpreter import IS_MAIN, REMEDY
 
 LOADED = (boundary, hold)
 """What requests call is imported by now: later, a process may have lost its files."""
@@ -42,6 +45,7 @@ _lock = _thread.RLock()
 _changing = 0
 _cancelled = False  # uninstall() was called in the middle of install()
 _hooked = False
+_said_remedy = False
 # Also for a master that installs nothing itself, but has prepared its heap for its children.
 _fork_guard = ForkGuard(twins.core, lambda: _installation is not None or preload.shared)
 
@@ -60,17 +64,20 @@ def install(
 
     Raises ConfigError for a value that is not accepted and GcctlError when gcctl is installed
     already; the interpreter is then as it was. With `GCCTL_DISABLE=1` it only logs that it is
-    disabled, and returns a controller that is not installed.
+    disabled, and returns a controller that is not installed. So it does in an interpreter that is
+    not the main one of the process.
     """
     if disabled():
-        log.warning("disabled by GCCTL_DISABLE: nothing is installed")
-        return _installation_of(Config(policy="off"), "nowhere").controller
+        return _not_installed()
     return install_config(Config.resolve(policy, config, overrides), _caller())
 
 
 def install_config(config: Config, installed_at: str) -> Controller:
     """As `install()`, with a configuration that is complete already."""
     global _installation, _changing, _cancelled
+    if not IS_MAIN:
+        return _not_installed()
+    twins.core.notice_fork()
     me = _thread.get_ident()
     with _lock:
         if _changing:  # one step with the assignment: no signal handler runs in between
@@ -104,6 +111,17 @@ def _installation_of(config: Config, installed_at: str) -> Installation:
     return Installation(config, installed_at, _uninstall_if_installed)
 
 
+def _not_installed() -> Controller:
+    global _said_remedy
+    with suppress(Exception):  # a broken logging setup must not look like a failure
+        if IS_MAIN:
+            log.warning("disabled by GCCTL_DISABLE: nothing is installed")
+        elif not _said_remedy:
+            _said_remedy = True
+            log.warning("%s", REMEDY)
+    return _installation_of(Config(policy="off"), "nowhere").controller
+
+
 def _demand_gil() -> None:
     # Both cores rely on it. A free-threaded build switches it on when it imports the compiled core,
     # unless it was told not to.
@@ -112,21 +130,23 @@ def _demand_gil() -> None:
 
 
 def share_with_children() -> bool:
-    """In a pre-fork master, before a fork: collect and freeze what it has loaded, so that the
-    collections of its children do not write to it.
+    """Call it in a process that has loaded what its children will use, before it forks them.
 
-    From then on automatic GC is off in the master, not in the children. False, and nothing is done,
-    where gcctl is installed in the master: then its policy decides what is frozen. With
-    `GCCTL_DISABLE=1` nothing is done either.
+    It collects, and freezes what is left. So no collection of a child writes to that memory, and
+    parent and children go on sharing it. From then on automatic GC is off in this process, not in
+    the children. Before a later fork, call it again for what has been loaded since. `uninstall()`
+    in a child thaws nothing of it. At the end of this process and of its children it is given back,
+    unless the environment or the configuration file say `at_exit = "fast"`.
 
-    At the end of the master and of its children it is given back, unless the environment or the
-    configuration file say `at_exit = "fast"`. Raises ConfigError for a value that is not accepted.
+    Returns False, and does nothing, where gcctl is installed: then its policy decides what is
+    frozen. So it does with `GCCTL_DISABLE=1`. Raises ConfigError for a value that is not accepted.
     """
     return not disabled() and share(Config.resolve())
 
 
 def share(config: Config) -> bool:
     """As `share_with_children()`, with a configuration that is complete already."""
+    twins.core.notice_fork()
     if _installation is not None:
         return False
     at_exit.manner = config.at_exit
@@ -158,6 +178,7 @@ def uninstall() -> None:
     nothing is installed. Raises GcctlError when a setting cannot be restored.
     """
     global _changing, _cancelled
+    twins.core.notice_fork()
     me = _thread.get_ident()
     with _lock:
         if _changing:  # with the assignment below one step
@@ -211,19 +232,28 @@ def _uninstall_if_installed(controller: Controller) -> None:
 
 def installed() -> Controller | None:
     """The controller that is installed in this process."""
+    twins.core.notice_fork()
     installation = _installation
     return installation.controller if installation is not None else None
 
 
 def idle() -> float | None:
-    """Do what waits for idle time, in a thread of the program that has nothing to do.
+    """Do one thing that waits for idle time, in a thread of the program that has nothing to do.
 
-    Called when that thread has waited for `checks.INTERVAL_SECONDS`. Returns after how many seconds
+    Called when no boundary has come for `checks.INTERVAL_SECONDS`. Returns after how many seconds
     to call it again; None: not before the next boundary. For integrations that know of a place
     where the program waits.
     """
+    twins.core.notice_fork()
     installation = _installation
     return installation.idle() if installation is not None else None
+
+
+def follow_advice(follow: Callable[[RecycleAdvice], object]) -> None:
+    """For integrations: have `follow(advice)` called at the boundary where recycling is advised."""
+    installation = _installation
+    if installation is not None:
+        installation.follow_advice(follow)
 
 
 def stats() -> Stats:
@@ -283,14 +313,11 @@ def _hook_into_process() -> None:
     _hooked = True
     atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_before_fork,
-            after_in_parent=_fork_guard.after_in_parent,
-            after_in_child=_after_fork_in_child,
-        )
+        os.register_at_fork(before=_before_fork, after_in_parent=_fork_guard.after_in_parent)
 
 
 def _at_exit() -> None:
+    twins.core.notice_fork()  # else the lock may be that of a thread of the parent
     try:
         # A daemon thread may never leave uninstall(): a finalizer in it may wait for something.
         if _lock.acquire(timeout=EXIT_WAIT_SECONDS):
@@ -303,9 +330,7 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    installation = _installation
-    if installation is not None:
-        installation.before_fork()
+    twins.core.notice_fork()
     _fork_guard.before()
 
 
@@ -317,3 +342,6 @@ def _after_fork_in_child() -> None:
     _fork_guard.after_in_child()
     if _installation is not None:
         _installation.after_fork()
+
+
+in_child(_after_fork_in_child)

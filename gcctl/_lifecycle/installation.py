@@ -15,7 +15,7 @@ from gcctl._config.config import Config
 from gcctl._config.presets import ADAPTIVE
 from gcctl._core.protocol import NEVER, Core, Orders
 from gcctl._core.records import REASONS
-from gcctl._interpreter import mechanisms
+from gcctl._interpreter import asking, mechanisms
 from gcctl._interpreter.collector import COLLECTOR, schedule_for
 from gcctl._interpreter.settings import Rollback, Watch
 from gcctl._lifecycle.at_boundaries import AtBoundaries, log_line
@@ -25,6 +25,7 @@ from gcctl._lifecycle.observers import tell_observers
 from gcctl._lifecycle.parts import Parts
 from gcctl._lifecycle.sampling import Sampler
 from gcctl._memory.protocol import Memory
+from gcctl._memory.recycling import RecycleAdvice
 from gcctl._memory.resident import own_bytes
 from gcctl._process import twins
 
@@ -85,8 +86,12 @@ class Installation:
         if config.memory_limit is not None:
             self._start_pressure(config.memory_limit)
         self._doubt_recycling()
-        check_memory = self.controller.check_memory if parts.pressure else None
-        batches.installed(check_memory, config.check_interval)
+        if parts.pressure is not None:
+            batches.installed(
+                self.controller.check_memory, config.check_interval_ns, parts.pressure.room_bytes
+            )
+        else:
+            batches.installed(None, 0)
         stop_the_world = parts.auto.heap.stop_the_world if parts.auto else None
         coordinator.installed(config.max_pause_ns, stop_the_world)
 
@@ -227,6 +232,7 @@ class Installation:
         if parts.pressure is not None:
             parts.pressure.close()
         parts.memory.close()
+        asking.put_back()
 
     def log_end(self) -> None:
         """Log what was found at the end, and wait for callbacks that have not been called yet."""
@@ -251,9 +257,9 @@ class Installation:
             parts.fault()
             return None
 
-    def before_fork(self) -> None:
-        if self._parts.auto is not None:
-            self._parts.auto.before_fork()
+    def follow_advice(self, follow: Callable[[RecycleAdvice], object]) -> None:
+        """As `gcctl._lifecycle.install.follow_advice()`."""
+        self._parts.recycling.follow(follow)
 
     def after_fork(self) -> None:
         """In the child."""

@@ -142,6 +142,11 @@ class Pressure:
             return None
         return max(self._own() - self._own_least, 0)
 
+    def room_bytes(self) -> int:
+        """By how much memory may grow until it is over the limit; 0 where nobody can tell."""
+        used = self._limit.used()
+        return max(used.limit_bytes - used.bytes, 0) if used is not None else 0
+
     def doubts(self) -> list[str]:
         """Messages for the log about a limit that cannot work as it should."""
         used = self._limit.used()

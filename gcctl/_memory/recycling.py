@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from gcctl._base import log
@@ -29,6 +30,7 @@ class Recycling:
     def __init__(self, after_requests: int | None, above_bytes: int | None, jitter: float) -> None:
         self._configured = after_requests, above_bytes, jitter
         self._callbacks: CallbackThread[RecycleAdvice] = CallbackThread("advice to recycle")
+        self._follow: Callable[[RecycleAdvice], object] | None = None
         self.draw()
 
     def draw(self) -> None:
@@ -47,6 +49,13 @@ class Recycling:
         if advice is not None:
             self._callbacks.send(advice)
 
+    def follow(self, follow: Callable[[RecycleAdvice], object]) -> None:
+        """Have an integration's `follow(advice)` called where the advice is given: at a boundary,
+        and without a thread. It must be quick, and run no code of the program but its log's."""
+        self._follow = follow
+        if self.advice is not None:
+            follow(self.advice)
+
     def advise(self, reason: Literal["requests", "rss", "memory_limit"], message: str) -> None:
         """Advise once: later calls do nothing, because a worker is recycled only once."""
         advice = RecycleAdvice(reason, message)
@@ -55,6 +64,8 @@ class Recycling:
         self.advice = advice
         self._callbacks.send(advice)
         log.warning("this worker should be recycled: %s", message)
+        if self._follow is not None:
+            self._follow(advice)
 
     def resume(self) -> None:
         self._callbacks.resume()

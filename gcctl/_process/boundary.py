@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import ParamSpec, Protocol, TypeVar, cast, overload
 
 from gcctl._core.request import F, RequestContext, wrapper_for
+from gcctl._process import forked
 from gcctl._process.twins import core
+
+FORKS = forked
+"""Imported here, because whoever counts requests must follow forks."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

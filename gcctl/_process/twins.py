@@ -1,6 +1,7 @@
 """The choice between the twins, made here and nowhere else, and the process's one core.
 
 `GCCTL_IMPL=c` or `python` asks for one; without it the compiled one is taken where it was built.
+Interpreters other than the main one have the Python twin.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import importlib.util
 import os
 
+from gcctl._base.clock import monotonic
 from gcctl._base.errors import GcctlError
 from gcctl._base.installed_files import demand_no_leftovers, demand_same_interface
 from gcctl._core.protocol import Core
 from gcctl._memory.protocol import Memory
+from gcctl._process.main_interpreter import IS_MAIN
 
 CHOICES = ("c", "python")
 
@@ -21,10 +24,12 @@ def _choose(asked: str) -> tuple[type[Core], type[Memory], str]:
     if asked not in ("", *CHOICES):
         raise GcctlError(f"GCCTL_IMPL={asked!r}: expected one of {', '.join(CHOICES)}, or nothing")
     found = importlib.util.find_spec("gcctl._core.compiled")
-    if asked == "python" or (not asked and found is None):
+    if not IS_MAIN or asked == "python" or (not asked and found is None):
         from gcctl._core.pure import Core as PyCore
         from gcctl._memory.pure import Memory as PyMemory
 
+        if not IS_MAIN:  # compiled modules have one state for all interpreters
+            return PyCore, PyMemory, "not-the-main-interpreter"
         return PyCore, PyMemory, "python-asked-for" if asked else "c-not-built"
     # An extension that was built and cannot be imported is an error, not a reason to take the slow
     # twin.
@@ -32,8 +37,6 @@ def _choose(asked: str) -> tuple[type[Core], type[Memory], str]:
         import gcctl._core.compiled as c_core
         import gcctl._memory.compiled as c_memory
     except ImportError as error:
-        if "subinterpreters" in str(error):
-            raise GcctlError(f"gcctl works in the main interpreter only: {error}") from error
         why = "it was not built (GCCTL_BUILD_EXT=no, or no compiler)"
         if found is not None:
             why = f"{error} (if {found.origin} is of another gcctl, remove it)"
@@ -60,8 +63,5 @@ must go on working.
 memory: Memory = memory_class()
 """The memory reader of this process."""
 
-if hasattr(os, "register_at_fork"):
-    # Here and not in install(): requests are counted without install() too, and a child has none of
-    # its parent's requests.
-    os.register_at_fork(after_in_child=core.after_fork)
-    os.register_at_fork(after_in_child=memory.after_fork)
+if core.implementation == "c":
+    monotonic.now_ns = core.now

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from gcctl._base.clock import sleep
 from gcctl._core import histogram
 from gcctl._monitor.statistics import CollectionStats
 
@@ -62,7 +62,7 @@ class Pauses:
             self._record(seconds, {GENERATION: generation})
             self._recorded += 1
             if self._recorded % AT_ONCE == 0:
-                time.sleep(TURN_SECONDS)
+                sleep(TURN_SECONDS)
 
 
 class Told:

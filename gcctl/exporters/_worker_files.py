@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from glob import glob
@@ -19,8 +18,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gcctl._base import log
+from gcctl._base.clock import monotonic, sleep
 from gcctl._base.errors import GcctlError
 from gcctl._lifecycle.controller import Controller
+from gcctl._process.forked import in_child
 from gcctl.exporters import _record_format
 from gcctl.exporters._reading import NOTHING, Reading, negative, total
 from gcctl.exporters._totals import Totals
@@ -103,7 +104,7 @@ class WorkerFile:
         try:
             if controller is self._ended:
                 return
-            self.tried_at = time.monotonic()
+            self.tried_at = monotonic.seconds()
             self._totals.update()
             if not self._is_held():
                 self._take()
@@ -165,7 +166,7 @@ class WorkerFile:
                 number += 1
             if self._file >= 0:
                 return
-            time.sleep(PAUSE_SECONDS)
+            sleep(PAUSE_SECONDS)
 
     def _is_taken(self, number: int, *, create: bool) -> bool:
         """Whether the file of that number has an owner. If not, and it exists, we own it now."""
@@ -243,5 +244,4 @@ def _after_fork() -> None:
         file.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_after_fork)

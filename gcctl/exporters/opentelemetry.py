@@ -10,7 +10,6 @@ Metrics are read when they are exported. At requests nothing is done, unless the
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from gcctl._base.extras import require
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.install import installed
 from gcctl._lifecycle.observers import observe
+from gcctl._process.forked import in_child
 from gcctl._process.twins import core
 from gcctl.exporters._metrics import METRICS, PAUSE_BOUNDS_NS, Metric
 from gcctl.exporters._pauses import GENERATION, Pauses, Record
@@ -141,8 +141,7 @@ class _Exporter:
             explicit_bucket_boundaries_advisory=[bound / 1e9 for bound in PAUSE_BOUNDS_NS],
         ).record
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin)
+        in_child(self._begin)
         for name, (key, unit) in CONVENTION.items():
             meter.create_observable_counter(name, [_interpreter(key)], unit)
         create = {

@@ -11,11 +11,11 @@ the server.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
+from gcctl._base.clock import monotonic
 from gcctl._base.extras import require
 from gcctl._lifecycle.controller import Controller
 from gcctl._lifecycle.install import installed
@@ -107,7 +107,7 @@ def _publisher(file: WorkerFile) -> Any:
     """The observer that writes this process's counters at checks."""
 
     def publish(controller: Controller, ended: bool) -> None:
-        if ended or time.monotonic() >= file.tried_at + PUBLISH_SECONDS:
+        if ended or monotonic.seconds() >= file.tried_at + PUBLISH_SECONDS:
             file.write(controller, ended=ended)
 
     return publish

@@ -13,7 +13,7 @@ import gc
 import os
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import gcctl
 from gcctl._auto.checks import INTERVAL_SECONDS
@@ -33,6 +33,9 @@ from celery.utils.log import get_logger  # noqa: E402
 __all__ = ["setup"]
 
 logger = get_logger("celery.gcctl")
+
+WAKE_SECONDS: Final = 1.0
+"""The event loop of a worker does idle work so often."""
 
 
 def setup(app: Celery, *, freeze: bool = True, recycle: bool = True, **config: Any) -> None:
@@ -83,6 +86,13 @@ class _Step(bootsteps.StartStopStep):  # type: ignore[misc, unused-ignore]
         if not isinstance(parent.pool, TaskPool):
             self.gcctl.begin()
 
+    def register_with_event_loop(self, parent: Any, hub: Any) -> None:
+        """The loop in which the main process waits begins, or begins again."""
+        from celery.concurrency.prefork import TaskPool
+
+        if not isinstance(parent.pool, TaskPool):
+            self.gcctl.work_in(hub)
+
     def stop(self, parent: Any) -> None:
         """Nothing yet: the pool, with the tasks in hand, stops after this."""
 
@@ -101,6 +111,8 @@ class _Gcctl:
         self._config: Config | None = None
         self._controller: gcctl.Controller | None = None
         self._tenure: Tenure | None = None
+        self._timer: Any = None  # of the worker's event loop
+        self._boundaries = 0  # when it rang last
 
     def prepare(self) -> None:
         """Raises ConfigError. Here it stops the worker; raised in a signal it would not."""
@@ -148,8 +160,8 @@ class _Gcctl:
         """Change how this child of the prefork pool waits for its next task.
 
         While it waits, it may end, as it does at `worker_max_tasks_per_child`. (To change that
-        number would have no effect: the child has read it when it began.) And it does what gcctl
-        does at idle. The idle thread does not, where the broker's client has imported asyncio.
+        number would have no effect: the child has read it when it began.) And it does the idle work
+        of gcctl.
         """
         from billiard.pool import EX_RECYCLE
         from billiard.process import current_process
@@ -177,6 +189,18 @@ class _Gcctl:
             return wait_for_job()
 
         pool_worker.wait_for_job = wait
+
+    def work_in(self, hub: Any) -> None:
+        """Have the worker's event loop do idle work, in the thread that it runs in."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = hub.call_repeatedly(WAKE_SECONDS, self._work)
+
+    def _work(self) -> None:
+        boundaries = core.boundaries()
+        if boundaries == self._boundaries and not core.in_flight():
+            install.idle()
+        self._boundaries = boundaries
 
     def begin(self) -> None:
         """In a process that runs tasks."""

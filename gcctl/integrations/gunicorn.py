@@ -17,11 +17,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 import gcctl
+from gcctl._auto.checks import INTERVAL_SECONDS
 from gcctl._base.extras import require
 from gcctl._concurrent.staggering import AUTO, turn
 from gcctl._config.config import Config, disabled
 from gcctl._lifecycle import install
 from gcctl._memory.recycling import RecycleAdvice
+from gcctl._process.twins import core
 from gcctl.integrations._install import acts
 from gcctl.integrations.request_entry import enter_server, leave_server
 
@@ -40,6 +42,12 @@ ONE_AT_A_TIME: Final = frozenset({"gunicorn.workers.sync", "gunicorn.workers.gth
 """Modules of the worker classes that handle each request in one thread, from hook to hook."""
 
 NOT_SEEN: Final = "gcctl: requests of this %s are not seen; mark them with gcctl.request()"
+
+SYNC: Final = "gunicorn.workers.sync"
+
+INTERVAL_NS: Final = int(INTERVAL_SECONDS * 1e9)
+WAKE_NS: Final = 10**9
+"""Idle work where nothing is owed comes at a wake-up after so long: it may be owed by now."""
 
 UVICORN: Final = frozenset({"uvicorn", "uvicorn_worker"})
 """Packages with a worker class by which gunicorn starts uvicorn."""
@@ -96,16 +104,19 @@ def post_fork(server: Any, worker: Any) -> None:
             config = config.replace(stagger=AUTO)
         controller = install.install_config(config, "gunicorn's post_fork")
 
-    @controller.on_recycle
     def recycle(advice: RecycleAdvice) -> None:
         worker.log.info("Autorestarting worker: gcctl advises it: %s", advice.message)
         _stop(worker)
 
+    install.follow_advice(recycle)
+
 
 def post_worker_init(worker: Any) -> None:
-    """In a worker that has loaded its application: find out where its requests end."""
+    """In a worker that has loaded its application: find out where its requests end, and where it
+    wakes up while none comes."""
     if install.installed() is None:
         return
+    _Wakes(worker)
     classes = {ancestor.__module__ for ancestor in type(worker).__mro__}
     if classes & ONE_AT_A_TIME:
         _Boundary.in_hooks = True
@@ -148,6 +159,37 @@ def worker_exit(server: Any, worker: Any) -> None:
     worker.log.info("%s", controller.report())
 
 
+class _Wakes:
+    """Idle work where a worker wakes up to tell the arbiter that it is alive: `notify()`."""
+
+    def __init__(self, worker: Any) -> None:
+        self._notify = worker.notify
+        self._boundaries = 0
+        self._work_at_ns = 0
+        self._owes = False  # whether it is worth waking up for
+        worker.notify = self.notify
+        if any(ancestor.__module__ == SYNC for ancestor in type(worker).__mro__):
+            self._wait = worker.wait
+            worker.wait = self.wait
+
+    def notify(self) -> None:
+        self._notify()
+        now, boundaries = core.now(), core.boundaries()
+        if boundaries != self._boundaries:
+            self._boundaries, self._owes = boundaries, True
+            self._work_at_ns = now + INTERVAL_NS
+        elif now >= self._work_at_ns:
+            wanted = None if core.in_flight() else install.idle()
+            self._owes = wanted is not None
+            self._work_at_ns = now + (WAKE_NS if wanted is None else int(wanted * 1e9))
+
+    def wait(self, timeout: float) -> Any:
+        """The sync worker waits for half its `timeout`; too long for what is owed."""
+        if self._owes:
+            timeout = min(timeout, max(self._work_at_ns - core.now(), 0) / 1e9)
+        return self._wait(timeout)
+
+
 def _environment(cfg: Any) -> Mapping[str, str]:
     """The environment, with gunicorn's `raw_env`, which gunicorn sets only after `post_fork`."""
     return {**os.environ, **cfg.env}
@@ -164,7 +206,7 @@ def _as_asgi(worker: Any, app: Any) -> Any:
 
 
 def _stop(worker: Any) -> None:
-    """Finish the requests in hand and exit, as at `max_requests`. Called in a thread of gcctl's."""
+    """Finish the requests in hand and exit, as at `max_requests`."""
     worker.alive = False
     with suppress(OSError):  # the pipe is full, so the worker wakes up anyway
         os.write(worker.PIPE[1], b"1")

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 import gcctl
+from gcctl._base.clock import monotonic
 from gcctl._process.twins import core
 from gcctl.integrations._pytest_report import Baselines, Collected, lines
 
@@ -40,7 +40,7 @@ class Plugin:
         self._digest = 0
         self._processes: list[Collected] = []
         self._missing = 0
-        self._begun = time.perf_counter()
+        self._begun = monotonic.seconds()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -102,7 +102,7 @@ class Plugin:
         baselines = Baselines(
             getattr(self._config, "cache", None), f"{len(self._processes)}-{self._digest:x}"
         )
-        seconds = time.perf_counter() - self._begun
+        seconds = monotonic.seconds() - self._begun
         complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if self._policy == "off" and complete and not self._missing:
             baselines.keep(run, seconds)

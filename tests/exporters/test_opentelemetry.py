@@ -182,7 +182,7 @@ class Stuck:
 @pytest.fixture
 def stuck(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
     stuck = Stuck(metrics)
-    monkeypatch.setattr("time.sleep", stuck.sleep)
+    monkeypatch.setattr("gcctl.exporters._pauses.sleep", stuck.sleep)
     monkeypatch.setattr(opentelemetry, "WAIT_SECONDS", 0.01)
     stuck.begins()
     yield stuck
@@ -280,7 +280,7 @@ def test_a_child_forked_in_the_middle_of_an_export_exports(
         if not forked:
             forked.append(os.fork())
 
-    monkeypatch.setattr("time.sleep", fork_once)
+    monkeypatch.setattr("gcctl.exporters._pauses.sleep", fork_once)
     gcctl.install("instagram")
     for _ in range(200):
         gcctl.tick()

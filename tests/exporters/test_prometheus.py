@@ -333,12 +333,14 @@ def test_counters_survive_uninstall_install_and_the_process(tmp_path: Path) -> N
     assert len(list(tmp_path.glob("*.worker"))) == 1
 
 
-def test_a_forked_child_has_a_file_of_its_own(tmp_path: Path) -> None:
-    source = """
+@pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"], ids=["hooks", "no hooks"])
+def test_a_forked_child_has_a_file_of_its_own(fork: str, tmp_path: Path) -> None:
+    source = f"""
+    import ctypes
     gcctl.install("off")
     ticks(3)
     print(requests(), flush=True)
-    if not os.fork():
+    if not {fork}():
         ticks(5)
         print(requests(), flush=True)
         os._exit(0)

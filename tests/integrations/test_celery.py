@@ -452,6 +452,12 @@ class TestEachPool:
         worker.sent -= 1
         worker.look()
 
+    def test_idle_work_is_done_while_no_task_comes(self, worker: Worker, tmp_path: Path) -> None:
+        if "gevent" in worker.name:
+            pytest.skip("Celery has no event loop of its own there")
+        worker.run("leave_in_generation_1", str(tmp_path / "collected"))
+        wait_until((tmp_path / "collected").exists)
+
     def test_the_report_is_in_the_log_when_the_worker_has_ended(
         self, workers: dict[str, Worker], worker: Worker
     ) -> None:

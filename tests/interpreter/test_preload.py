@@ -22,7 +22,6 @@ import gc, os, sys, time, weakref
 import gcctl
 from gcctl._auto import debt
 from gcctl._auto import full_collections
-from gcctl._lifecycle.install import share_with_children
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._concurrent.collection import ConcurrentCollection
 
@@ -63,6 +62,7 @@ def frozen_objects():
     return compiled.frozen_objects() if compiled else gc.get_freeze_count()
 
 heap = [[] for _ in range(10_000)]
+share_with_children = gcctl.share_with_children
 """
 
 
@@ -164,3 +164,111 @@ print(share_with_children(), gc.get_freeze_count() > 10_000, gc.isenabled())
         tmp_path,
     )
     assert out == ["False False True"]
+
+
+def test_a_second_call_freezes_what_has_come_since(tmp_path: Path) -> None:
+    out = run(
+        """
+print(share_with_children())
+before = gc.get_freeze_count()
+more = [[] for _ in range(1000)]
+print(share_with_children(), gc.get_freeze_count() > before + 900)
+worker(lambda: print(gc.isenabled(), gc.get_freeze_count() > before + 900))
+""",
+        tmp_path,
+    )
+    assert out == ["True", "True True", "True True"]
+
+
+def test_what_was_frozen_before_stays_frozen(tmp_path: Path) -> None:
+    out = run(
+        """
+gc.freeze()
+before = gc.get_freeze_count()
+more = [[] for _ in range(1000)]
+print(share_with_children(), gc.get_freeze_count() > before + 900)
+def work():
+    install()
+    gcctl.uninstall()
+    print(gc.get_freeze_count() > before + 900)
+worker(work)
+""",
+        tmp_path,
+    )
+    assert out == ["True True", "True"]
+
+
+def test_other_threads_may_run_meanwhile(tmp_path: Path) -> None:
+    """A collection of theirs is waited for: until it is over, none runs that is asked for."""
+    out = run(
+        """
+import threading
+inside, over = threading.Event(), threading.Event()
+class Slow(Node):
+    def __del__(self):
+        inside.set()
+        over.wait(60)
+Slow()
+thread = threading.Thread(target=gc.collect)
+thread.start()
+inside.wait()
+dead = weakref.ref(Node())
+threading.Timer(0.1, over.set).start()
+print(share_with_children(), dead() is None, gc.get_freeze_count() > 10_000)
+thread.join()
+""",
+        tmp_path,
+    )
+    assert out == ["True True True"]
+
+
+def test_switched_off_it_does_nothing(tmp_path: Path) -> None:
+    out = run(
+        """
+os.environ["GCCTL_DISABLE"] = "1"
+print(share_with_children(), gc.get_freeze_count() > 10_000, gc.isenabled())
+""",
+        tmp_path,
+    )
+    assert out == ["False False True"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's count of own memory")
+def test_collections_of_a_child_of_the_forkserver_write_to_nothing_shared(tmp_path: Path) -> None:
+    (tmp_path / "preloaded.py").write_text(
+        "import gcctl\n"
+        "catalogue = [{'number': [number]} for number in range(300_000)]\n"
+        "gcctl.share_with_children()\n"
+    )
+    (tmp_path / "job.py").write_text(
+        """
+import gc
+import gcctl
+
+def own_bytes():
+    with open("/proc/self/smaps_rollup") as file:
+        return sum(int(line.split()[1]) * 1024 for line in file if line.startswith("Private_D"))
+
+def work():
+    gcctl.install()
+    before = own_bytes()
+    for _ in range(50):
+        with gcctl.request():
+            [[number] for number in range(1000)]
+    for _ in range(3):
+        gc.collect()
+    print(own_bytes() - before < 8 * 2**20, flush=True)
+"""
+    )
+    source = """
+import multiprocessing, os
+os.environ["PYTHONPATH"] = os.getcwd()
+if __name__ == "__main__":
+    import job
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["preloaded"])
+    process = context.Process(target=job.work)
+    process.start()
+    process.join()
+"""
+    assert run_program(source, tmp_path) == "True\n"

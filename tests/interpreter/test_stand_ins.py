@@ -125,7 +125,12 @@ print("alive", gcctl.stats().faults)
 def test_a_patch_of_the_program_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     gcctl.install()
     calls = []
-    monkeypatch.setattr(gc, "collect", lambda *arguments: calls.append(arguments) or 7)
+
+    def theirs(*arguments: int) -> int:
+        calls.append(arguments)
+        return 7
+
+    monkeypatch.setattr(gc, "collect", theirs)
     assert gc.collect() == 7
     gcctl.tick()
     gcctl.uninstall()

@@ -34,6 +34,11 @@ def install_and_uninstall() -> None:
     gcctl.install("production", gen2_every=None)
 
 
+def share() -> None:
+    gcctl.uninstall()
+    gcctl.share_with_children()
+
+
 def refused() -> None:
     for arguments in ({}, {"gen0_evry": 1}, {"max_pause": "soon"}):
         with suppress(gcctl.GcctlError):
@@ -109,6 +114,7 @@ ACTIONS: dict[str, tuple[Callable[[], object], int]] = {
     "collect_concurrently": (lambda: answer(gcctl.collect_concurrently()).finish(), 200),
     "collect_concurrently and dropped": (dropped_concurrently, 200),
     "cycle_profile": (gcctl.cycle_profile, 10_000),
+    "share_with_children": (share, 100),
     "should_recycle": (gcctl.should_recycle, 20_000),
     "batch": (batch, 200),
     "batched_gc": (batched, 200),

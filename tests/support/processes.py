@@ -9,12 +9,17 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from finalizer_threads import WATCH
+from paths import SUPPORT
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+
+GCCTL_RUN = ("-m", "gcctl", "run")
+"""Words for python, before a program that is to run under gcctl."""
 
 PATIENCE_SECONDS = 60
 """How long what is sure to come may take on a machine that is busy with something else."""
@@ -32,6 +37,7 @@ def in_child(work: Callable[[], object]) -> str:
             answer = repr(work())
         except BaseException as error:
             answer = repr(error)
+        answer = "".join(WATCH.seen) or answer
         os.write(writer, answer.encode())
         os._exit(0)
     os.close(writer)
@@ -41,15 +47,32 @@ def in_child(work: Callable[[], object]) -> str:
     return answer
 
 
-def run_program(source: str, directory: Path, *, status: int = 0) -> str:
-    """The output of a program of its own, run where it can only import the installed package."""
+def run_program(source: str, directory: Path, *, words: Sequence[str] = (), status: int = 0) -> str:
+    """The output of a program of its own, run where it can only import the installed package.
+
+    `words`: for python, before the program. No finalizer of it may run in a thread that is not its
+    own.
+    """
     program = directory / "program.py"
     program.write_text(textwrap.dedent(source))
+    elsewhere = directory / "finalizers-elsewhere"
     done = subprocess.run(
-        [sys.executable, program], cwd=directory, capture_output=True, text=True, timeout=120
+        [sys.executable, *words, program],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | watched_by(elsewhere),
     )
     assert done.returncode == status, done.stderr
+    assert not elsewhere.exists(), elsewhere.read_text()[:2000]
     return done.stdout
+
+
+def watched_by(report: Path) -> dict[str, str]:
+    """For the environment of a program of its own: where its finalizers run is watched. Those in
+    threads that are not the program's are written to `report`."""
+    return {"PYTHONPATH": str(SUPPORT / "watched"), "FINALIZERS_ELSEWHERE": str(report)}
 
 
 def wait_until(

@@ -1,0 +1,1 @@
+"""What explicit collections cost under gcctl."""

@@ -1,0 +1,1 @@
+"""The tests of other projects: does one of them end otherwise under `gcctl run`?"""
