@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
+from gcctl._auto.checks import IdleWork
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._auto.rules import YOUNG_AFTER
 from gcctl._base import log
@@ -27,6 +28,7 @@ from gcctl._lifecycle.sampling import Sampler
 from gcctl._memory.protocol import Memory
 from gcctl._memory.recycling import RecycleAdvice
 from gcctl._memory.resident import own_bytes
+from gcctl._monitor.no_requests import INTERVAL_NS, SECOND_NS
 from gcctl._process import twins
 
 FULL = 2
@@ -94,6 +96,11 @@ class Installation:
             batches.installed(None, 0)
         stop_the_world = parts.auto.heap.stop_the_world if parts.auto else None
         coordinator.installed(config.max_pause_ns, stop_the_world)
+        if parts.auto is None and parts.no_requests.watches:
+            parts.idle_work = IdleWork(
+                parts.core, parts.no_requests.idle, lambda: None, parts.fault
+            )
+            parts.idle_work.ask(INTERVAL_NS / SECOND_NS)
 
     def _start_policy(self) -> None:
         parts, config = self._parts, self._parts.config
@@ -187,6 +194,8 @@ class Installation:
         parts = self._parts
         if parts.auto is not None:
             parts.auto.stop()
+        if parts.idle_work is not None:
+            parts.idle_work.stop()
         batches.uninstalled()
         coordinator.uninstalled()
         collected = 0
@@ -224,6 +233,9 @@ class Installation:
         if parts.auto is not None:
             parts.auto.end()
             parts.auto = None
+        if parts.idle_work is not None:
+            parts.idle_work.stop()
+            parts.idle_work = None
         parts.own_objects.give_back()
         if not parts.stand_ins.stop():
             self._notes.append("somebody had replaced a stand-in for a function of the module gc")
@@ -274,5 +286,8 @@ class Installation:
         # Once more, for this worker has drawn a number of requests of its own.
         parts.core.start(self._orders(), self._at_boundaries.notify)
         parts.fulls = InTurn(self._at_boundaries.begin_full, parts.core.boundaries)
+        if parts.idle_work is not None:
+            parts.idle_work.after_fork()
+            parts.idle_work.ask(INTERVAL_NS / SECOND_NS)
         if parts.auto is not None:
             parts.auto.after_fork()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from gcctl._auto.checks import IdleWork
 from gcctl._auto.in_process import AutoInProcess
 from gcctl._base.log import log_fault
 from gcctl._concurrent.coordinator import coordinator
@@ -62,6 +63,8 @@ class Parts:
         """Finds out what others have changed about the collector."""
         self.auto: AutoInProcess | None = None
         """Under the policy `auto`."""
+        self.idle_work: IdleWork | None = None
+        """Under a fixed schedule, which else does nothing while no boundary comes."""
         self.fulls: InTurn | None = None
         """Full collections of a fixed schedule."""
         self.faults = 0

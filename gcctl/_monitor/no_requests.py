@@ -81,10 +81,19 @@ class NoRequests:
         self._check_at_ns = self._began_ns + LOADING_NS
         self._cpu_since: tuple[int, int] | None = None  # when, and what had been used by then
 
+    @property
+    def watches(self) -> bool:
+        return not self._done
+
     def is_due(self) -> bool:
         """Whether `check()` has something to do. It is quick, and may be called in a gc
         callback."""
         return not self._done and self._now() >= self._check_at_ns
+
+    def idle(self) -> float | None:
+        """As idle work: check. Returns the seconds until the next time; None: it is done."""
+        self.check()
+        return None if self._done else INTERVAL_NS / SECOND_NS
 
     def check(self) -> None:
         """Warn if it is time to. Not to be called in a gc callback: it logs."""

@@ -11,6 +11,7 @@ import pytest
 from processes import run_program
 
 import gcctl
+from gcctl._interpreter.mechanisms import missing
 from gcctl._monitor import no_requests
 from gcctl._monitor.no_requests import INTERVAL_NS, LOADING_NS, SECOND_NS, SILENT_NS, NoRequests
 
@@ -134,6 +135,7 @@ class TestWhoServes:
             """
 import os, socket
 socket.setdefaulttimeout(5)
+from gcctl._interpreter.mechanisms import missing
 from gcctl._monitor import no_requests
 pair = socket.socketpair()
 reader, writer = os.pipe()
@@ -164,3 +166,44 @@ def test_in_a_real_process(
             gcctl.stats()
         assert caplog.text.count(WARNING) == 1
         assert gcctl.stats().faults == 0
+
+
+PROGRAM = """
+import asyncio, io, sys, time
+from gcctl._interpreter.mechanisms import missing
+from gcctl._monitor import no_requests
+no_requests.LOADING_NS = no_requests.INTERVAL_NS = 10**7
+no_requests.SILENT_NS = 3 * 10**7
+no_requests._serves = lambda: True
+import gcctl
+
+sys.stderr = log = io.StringIO()
+until = time.monotonic() + 30
+
+def waits():
+    return not log.getvalue() and time.monotonic() < until
+
+async def serve():
+    gcctl.install({policy!r}, monitoring=False)
+    while waits():
+        [[] for _ in range(1000)]
+        await asyncio.sleep(0)
+
+if {loop}:
+    asyncio.run(serve())
+else:
+    gcctl.install({policy!r}, monitoring=False)
+    while waits():
+        [[] for _ in range(1000)]
+gcctl.uninstall()
+print(log.getvalue().count({warning!r}))
+"""
+
+
+@pytest.mark.parametrize("policy", ["auto", "production"])
+@pytest.mark.parametrize("loop", [True, False], ids=["event loop", "main thread"])
+def test_nobody_need_ask_for_statistics(policy: str, loop: bool, tmp_path: Path) -> None:
+    if missing("asking") and not loop:
+        pytest.skip(missing("asking"))
+    program = PROGRAM.format(policy=policy, loop=loop, warning=WARNING)
+    assert run_program(program, tmp_path) == "1\n"
