@@ -50,8 +50,8 @@ def examine_layout():
 
 
 def layout():
-    """What `examine_layout()` has found, or what was found since."""
-    return layout_problem
+    """What `examine_layout()` has found last, or what was found since."""
+    return examine_layout() if first_list == NULL else layout_problem
 
 
 @cython.internal

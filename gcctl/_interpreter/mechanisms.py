@@ -46,28 +46,24 @@ def demand_known(environ: Mapping[str, str] = os.environ) -> None:
 
 def missing(mechanism: Mechanism) -> str:
     """Why this process does without that mechanism; "": it has it."""
+    return _missing(mechanism) or (layout_problem() if mechanism == "tenure" else "")
+
+
+def _missing(mechanism: Mechanism) -> str:
+    """As `missing()`, without examining the collector's lists."""
     if mechanism in _switched_off(os.environ):
         return f"switched off by {VARIABLE}"
     if twins.core.implementation != "c":
         return NO_CORE
     if COLLECTOR != "generational" and mechanism not in ON_ANY_COLLECTOR:
         return f"the generational collector is needed, and this one is {COLLECTOR}"
-    return layout_problem() if mechanism == "tenure" else NOT_BUILT
+    return NOT_BUILT
 
 
 def layout_problem() -> str:
-    """Why gcctl cannot tell what it has frozen from what others have; "": it can. The layout of the
-    collector's lists is examined once: it does not change in a process."""
-    global _examined
-    if compiled is None:
-        return NOT_BUILT
-    if _examined:
-        return str(compiled.layout())
-    _examined = True
-    return str(compiled.examine_layout())
-
-
-_examined = False
+    """Examine the collector's lists. Returns why gcctl cannot tell what it has frozen from what
+    others have; "": it can."""
+    return str(compiled.examine_layout()) if compiled is not None else NOT_BUILT
 
 
 def freezes_of_others() -> int:
@@ -78,7 +74,10 @@ def freezes_of_others() -> int:
 def overview(concurrent: str) -> dict[Mechanism, str]:
     """For each mechanism, why this process does without it; "": it has it. `concurrent`: the
     answer for that one, which may have more reasons than are known here."""
-    return {name: missing(name) for name in MECHANISMS} | {"concurrent": concurrent}
+    reasons = {name: _missing(name) for name in MECHANISMS} | {"concurrent": concurrent}
+    if not reasons["tenure"] and compiled is not None:
+        reasons["tenure"] = str(compiled.layout())
+    return reasons
 
 
 def in_words(reasons: Mapping[Mechanism, str]) -> str:
