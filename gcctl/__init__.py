@@ -16,7 +16,7 @@ PYTEST_DONT_REWRITE
 # What requests call is imported at once, and the rest when one of its names is first used: whoever
 # does not install gcctl does not wait for it. A test compares the lists of names below.
 
-from gcctl._base.own_objects import own_objects
+from gcctl._process.own_objects import own_objects
 
 with own_objects:
     from typing import TYPE_CHECKING

@@ -58,7 +58,7 @@ class AutoInProcess:
 
     def start(self) -> None:
         self._begin()
-        self._adjust_thresholds(self._rules.thresholds_without_requests())
+        self._adjust_without_requests()
 
     def _begin(self) -> None:
         # What is there now is tenured in any case. If no place answers, it is given back.
@@ -98,7 +98,7 @@ class AutoInProcess:
             return
         more = self._rules.after_external(event, self._rss())
         if not self._core.boundaries():
-            self._adjust_thresholds(self._rules.thresholds_without_requests())
+            self._adjust_without_requests()
         if more:
             self._idle_work.ask(INTERVAL_SECONDS)
 
@@ -141,6 +141,13 @@ class AutoInProcess:
         self.stop()
         self.heap.tenured.end()
 
+    def _adjust_without_requests(self) -> None:
+        """Without a place that answers, the thresholds are those that were found: young objects may
+        be large, and nobody would see them pile up."""
+        own = self._rollback.original.thresholds
+        wanted = self._rules.thresholds_without_requests()
+        self._adjust_thresholds(wanted if self._places.answer else own)
+
     def _adjust_thresholds(self, wanted: tuple[int, int, int]) -> None:
         now = gc.get_threshold()
         near = abs(wanted[0] - now[0]) * 4 <= now[0] and now[1] == wanted[1]
@@ -182,7 +189,7 @@ class AutoInProcess:
         owed = self._rules.check(self._rss(), boundary=False)
         marks = self._core.boundaries() > 0
         if not marks:
-            self._adjust_thresholds(self._rules.thresholds_without_requests())
+            self._adjust_without_requests()
         if coordinator.running is not None:
             return STEP_SECONDS
         if owed:

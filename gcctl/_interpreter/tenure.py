@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from gcctl._base.own_objects import own_objects
 from gcctl._core.protocol import Core
 from gcctl._core.records import REASONS
 from gcctl._interpreter import mechanisms
+from gcctl._process.own_objects import own_objects
 
 YOUNG = 0
 SCHEDULED = REASONS.index("scheduled")
