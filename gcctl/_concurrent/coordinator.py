@@ -30,7 +30,6 @@ from gcctl._memory.protocol import Memory
 from gcctl._memory.resident import rss_bytes
 from gcctl._process import twins
 from gcctl._process.forked import in_child
-from gcctl._process.main_interpreter import IS_MAIN
 
 if TYPE_CHECKING:
     from gcctl._concurrent.cycle_profile import CycleProfile, Cycles
@@ -327,8 +326,6 @@ def import_the_rest() -> str:
 
 
 def _not_built(core: Core) -> str:
-    if not IS_MAIN:
-        return "this is not the main interpreter of the process"
     if core.implementation != "c":
         return mechanisms.NO_CORE
     try:

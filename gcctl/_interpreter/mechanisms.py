@@ -22,6 +22,7 @@ from gcctl._base.errors import ConfigError
 from gcctl._base.installed_files import demand_same_interface
 from gcctl._interpreter.collector import COLLECTOR
 from gcctl._process import twins
+from gcctl._process.main_interpreter import IS_MAIN
 
 Mechanism = Literal["tenure", "stand-ins", "asking", "concurrent"]
 
@@ -53,6 +54,8 @@ def _missing(mechanism: Mechanism) -> str:
     """As `missing()`, without examining the collector's lists."""
     if mechanism in _switched_off(os.environ):
         return f"switched off by {VARIABLE}"
+    if not IS_MAIN:
+        return "this is not the main interpreter of the process"
     if twins.core.implementation != "c":
         return NO_CORE
     if COLLECTOR != "generational" and mechanism not in ON_ANY_COLLECTOR:

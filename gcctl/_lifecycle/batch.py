@@ -38,6 +38,10 @@ class Entry:
         self.batch = batch
 
 
+def _no_room() -> int:
+    return 0
+
+
 class Batches:
     """The batches of a process, in whichever threads they are: the last one to end collects.
 
@@ -55,7 +59,7 @@ class Batches:
         self._controlled = False
         self._check: Callable[[], object] | None = None
         self._interval_ns = 0
-        self._room_bytes: Callable[[], int] = lambda: 0
+        self._room_bytes: Callable[[], int] = _no_room
         self._watches = False  # whether memory is checked in intervals
         self._alarm = Alarm("BATCH", self._check_when_asked)
         self._thread = AlarmThread(self._check_in_thread)
@@ -105,7 +109,7 @@ class Batches:
         self,
         check: Callable[[], object] | None,
         interval_ns: int,
-        room_bytes: Callable[[], int] = lambda: 0,
+        room_bytes: Callable[[], int] = _no_room,
     ) -> None:
         """gcctl is installed: have `check` called in each interval (None: not at all).
         `room_bytes()`: by how much memory may grow until it reaches its limit."""
@@ -117,7 +121,8 @@ class Batches:
     def uninstalled(self) -> None:
         """End the batches that were begun since then, so that all is as it was before."""
         self._controlled = False
-        self._check = None
+        # This object lives as long as the process, and what it refers to would not be finalized.
+        self._check, self._room_bytes = None, _no_room
         self._stop_checks()
         since = [entry for entry, controlled in list(self._running.items()) if controlled]
         if since and len(since) == len(self._running) and automatic_gc.enabled:

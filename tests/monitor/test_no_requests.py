@@ -180,13 +180,18 @@ import gcctl
 sys.stderr = log = io.StringIO()
 until = time.monotonic() + 30
 
+def garbage():
+    for _ in range(1000):
+        node = []
+        node.append(node)
+
 def waits():
     return not log.getvalue() and time.monotonic() < until
 
 async def serve():
     gcctl.install({policy!r}, monitoring=False)
     while waits():
-        [[] for _ in range(1000)]
+        garbage()
         await asyncio.sleep(0)
 
 if {loop}:
@@ -194,7 +199,7 @@ if {loop}:
 else:
     gcctl.install({policy!r}, monitoring=False)
     while waits():
-        [[] for _ in range(1000)]
+        garbage()
 gcctl.uninstall()
 print(log.getvalue().count({warning!r}))
 """
