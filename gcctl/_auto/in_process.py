@@ -60,6 +60,8 @@ class AutoInProcess:
     def start(self) -> None:
         self._begin()
         self._adjust_without_requests()
+        if not gc.get_threshold()[0]:  # no collection comes by itself that would ask
+            self._idle_work.ask()
 
     def _begin(self) -> None:
         # What is there now is tenured in any case. If no place answers, it is given back.
@@ -116,6 +118,7 @@ class AutoInProcess:
         coordinator.give_up()
         self.heap.tenured.give_back()
         self._adjust_thresholds(self._rollback.original.thresholds)
+        self._rules.note_given_up()
 
     def _note_answer(self) -> None:
         self._places.note_answer()

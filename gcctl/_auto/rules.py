@@ -158,10 +158,14 @@ class Rules:
         if self._generations.recent.kept_ns:  # it was left to automatic GC
             self._generations.tenure_unchecked()
 
+    def note_given_up(self) -> None:
+        """No place answers any more, so all was given back to the generations."""
+        self._decisions.note(None, "gave all back to automatic GC: no place has answered")
+
     def tenure_again(self) -> None:
-        """All was given back to the generations meanwhile."""
-        if not self._checking:
-            self._generations.tenure_unchecked()
+        """A place has answered again."""
+        if not self._checking and self._generations.tenure_unchecked():
+            self._decisions.note(None, "tenured all again: a place has answered")
 
     def _begin_full(self) -> bool:
         """Begin the full collection that the last check found to be due, if its moment has come."""

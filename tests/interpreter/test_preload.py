@@ -158,6 +158,7 @@ def test_nothing_is_tenured_while_full_collections_stop_the_world(tmp_path: Path
 share_with_children()
 def work():
     controller = install()
+    controller._parts.auto.check(0)  # a boundary: a place that answers
     heap = controller._parts.auto.heap
     print(heap.tenure())
     heap.stop_the_world(0)
