@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -346,18 +345,6 @@ class TestWithoutBoundaries:
         serve_until(lambda: gcctl.stats().collections > 1)
         gcctl.uninstall()
         wait_until(lambda: native_threads() <= before)  # the system is a little behind
-
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-    @pytest.mark.skipif(threading.active_count() > 1, reason="a worker of pytest has two threads")
-    def test_python_does_not_warn_of_a_fork(self) -> None:
-        gcctl.install(**OFTEN)
-        serve_until(lambda: gcctl.stats().collections > 1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            child = os.fork()
-            if not child:
-                os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
 
     @ASKS
     def test_in_a_request_without_end_large_garbage_is_not_left_to_pile_up(
