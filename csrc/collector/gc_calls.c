@@ -26,6 +26,20 @@ static int find(PyObject *module, const char *name, int flags, gc_call *call) {
     return 0;
 }
 
+PyObject *gcctl_gc_calls_module(void) {
+    PyObject *module = PyImport_ImportModule("gc");
+    PyObject *imports = PyImport_ImportModule("_imp");
+    PyObject *spec = module == NULL ? NULL : PyObject_GetAttrString(module, "__spec__");
+    PyObject *fresh = NULL;
+    if (imports != NULL && spec != NULL) {
+        fresh = PyObject_CallMethod(imports, "create_builtin", "O", spec);
+    }
+    Py_XDECREF(spec);
+    Py_XDECREF(imports);
+    Py_XDECREF(module);
+    return fresh;
+}
+
 int gcctl_gc_calls_find(void) {
     for (int generation = 0; generation < GCCTL_GC_LISTS; generation++) {
         generations[generation] = PyLong_FromLong(generation);
@@ -33,7 +47,7 @@ int gcctl_gc_calls_find(void) {
             return -1;
         }
     }
-    PyObject *module = PyImport_ImportModule("gc");
+    PyObject *module = gcctl_gc_calls_module();
     if (module == NULL) {
         return -1;
     }

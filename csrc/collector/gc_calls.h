@@ -5,6 +5,11 @@
 
 #include <Python.h>
 
+/* A fresh copy of the module gc: whatever the program has put into the module is not in it. Its
+   builtins share their C functions with those of the module. Returns a new reference, or NULL with an
+   exception set. */
+PyObject *gcctl_gc_calls_module(void);
+
 /* Finds them. Returns 0; -1 with an exception set. To be called once, before any stand-in is made. */
 int gcctl_gc_calls_find(void);
 

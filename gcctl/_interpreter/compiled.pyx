@@ -14,6 +14,8 @@ import gc
 cimport cython
 from cpython.ref cimport PyObject
 
+from gcctl._interpreter.csrc cimport gcctl_gc_calls_module
+
 # How the C functions of builtins take their arguments.
 ctypedef object (*with_keywords)(PyObject *module, PyObject *const *arguments, Py_ssize_t number,
                                  PyObject *names)
@@ -23,12 +25,13 @@ ctypedef object (*with_object)(PyObject *module, PyObject *argument)
 # Compared with INTERFACE of gcctl/_base/installed_files.py when this module is imported.
 INTERFACE = 1
 
-cdef object gc_collect = gc.collect
-cdef object gc_freeze = gc.freeze
-cdef object gc_unfreeze = gc.unfreeze
-cdef object gc_get_freeze_count = gc.get_freeze_count
-cdef object gc_get_objects = gc.get_objects
-cdef object gc_get_referrers = gc.get_referrers
+cdef object fresh_gc = gcctl_gc_calls_module()
+cdef object gc_collect = fresh_gc.collect
+cdef object gc_freeze = fresh_gc.freeze
+cdef object gc_unfreeze = fresh_gc.unfreeze
+cdef object gc_get_freeze_count = fresh_gc.get_freeze_count
+cdef object gc_get_objects = fresh_gc.get_objects
+cdef object gc_get_referrers = fresh_gc.get_referrers
 
 include "compiled_frozen.pxi"
 include "compiled_stand_ins.pxi"

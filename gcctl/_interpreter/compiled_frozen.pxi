@@ -7,7 +7,7 @@ from gcctl._interpreter.csrc cimport (
     PyCFunction,     gcctl_frozen_append, gcctl_frozen_give_back, gcctl_frozen_is_last, gcctl_frozen_lists,
     gcctl_frozen_markers, gcctl_frozen_take_again, gcctl_gc_calls_find, gcctl_gc_calls_freeze,
     gcctl_gc_calls_unfreeze, gcctl_gc_links, gcctl_gc_lists_are_as_expected,
-    gcctl_gc_lists_find, gcctl_gc_lists_head, gcctl_gc_lists_permanent, gcctl_gc_lists_previous,
+    gcctl_gc_lists_find, gcctl_gc_lists_head, gcctl_gc_lists_next, gcctl_gc_lists_permanent, gcctl_gc_lists_previous,
 )
 
 
@@ -111,10 +111,10 @@ cdef class Frozen:
         append(<PyObject *>self.last)
         return True
 
-    def keep_these(self, list objects):
+    def keep_these(self, list objects, Py_ssize_t frozen):
         """Freeze these objects of gcctl itself, and the list. Returns False where the layout is not
-        known."""
-        if layout_problem:
+        known, and where more than so many objects are frozen: then somebody has frozen these too."""
+        if layout_problem or more_are_frozen(frozen):
             return False
         self.own = True
         note_others()
@@ -148,6 +148,14 @@ cdef class Frozen:
         """Nobody sees the markers while they mark nothing."""
         PyObject_GC_UnTrack(<PyObject *>self.first)
         PyObject_GC_UnTrack(<PyObject *>self.last)
+
+
+cdef bint more_are_frozen(Py_ssize_t number):
+    cdef const gcctl_gc_links *links = gcctl_gc_lists_next(lists.permanent)
+    while links != lists.permanent and number >= 0:
+        links = gcctl_gc_lists_next(links)
+        number -= 1
+    return number < 0
 
 
 cdef int add_part(Frozen part) except -1:

@@ -12,6 +12,7 @@ cdef extern from "collector/gc_lists.h" nogil:
     bint gcctl_gc_lists_are_as_expected(const gcctl_gc_links *first, const int *thresholds)
     const gcctl_gc_links *gcctl_gc_lists_head(const gcctl_gc_links *first, int generation)
     const gcctl_gc_links *gcctl_gc_lists_permanent(const gcctl_gc_links *first)
+    const gcctl_gc_links *gcctl_gc_lists_next(const gcctl_gc_links *links)
     const gcctl_gc_links *gcctl_gc_lists_previous(const gcctl_gc_links *links)
 
 
@@ -43,6 +44,7 @@ cdef extern from "interpreter/exchange.h":
 
 
 cdef extern from "collector/gc_calls.h":
+    object gcctl_gc_calls_module()
     int gcctl_gc_calls_find() except -1
     object gcctl_gc_calls_freeze()
     object gcctl_gc_calls_unfreeze()

@@ -28,7 +28,7 @@ class OwnObjects:
 
     def freeze(self) -> None:
         if self._frozen is not None:
-            self._frozen.keep_these(own_objects.noted)
+            self._frozen.keep_these(own_objects.noted, own_objects.frozen)
 
     def give_back(self) -> None:
         if self._frozen is not None:

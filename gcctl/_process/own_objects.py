@@ -7,8 +7,8 @@ freezes them.
 
 from __future__ import annotations
 
-import gc
 from _thread import _count
+from gc import disable, enable, get_freeze_count, get_objects, isenabled
 
 
 class _OwnObjects:
@@ -17,13 +17,18 @@ class _OwnObjects:
     def __init__(self) -> None:
         self.noted: list[object] = []
         """What these imports have made, as far as it is known."""
+        self.frozen = get_freeze_count()
+        """The number of objects that somebody had frozen before."""
         self._mark: object = None  # made just before the first of them
 
     def __enter__(self) -> None:
         # While collections wait, and there are no other threads, whatever the import makes follows
         # the mark in generation 0.
-        if self._mark is None and gc.isenabled() and not _count():
-            gc.disable()
+        if self._mark is None and isenabled() and not _count():
+            frozen = get_freeze_count()
+            if frozen != self.frozen:  # and with it what was noted before
+                self.noted, self.frozen = [], frozen
+            disable()
             self._mark = [self]
 
     def __exit__(self, *error: object) -> None:
@@ -32,13 +37,13 @@ class _OwnObjects:
             return
         try:
             made: list[object] = []
-            for found in reversed(gc.get_objects(generation=0)):
+            for found in reversed(get_objects(generation=0)):
                 if found is mark:
                     self.noted += made if not _count() else []
                     break
                 made.append(found)
         finally:
-            gc.enable()
+            enable()
 
 
 own_objects = _OwnObjects()
