@@ -43,9 +43,9 @@ def nothing_left() -> Iterator[None]:
     gc.unfreeze()
 
 
-def seen_markers() -> list[object]:
-    ours = compiled.__name__
+def seen_markers() -> list[type]:
     kinds = {type(each) for each in gc.get_objects()}
+    ours = compiled.__name__
     return [kind for kind in kinds if (kind.__module__, kind.__name__) == (ours, "Marker")]
 
 
