@@ -43,6 +43,8 @@ static void ask_when_due(int number, int64_t now) {
     if (atomic_exchange(&alarm->queued, true)) {
         return; /* it has not answered yet: one call in the queue is enough */
     }
+    /* On 3.11 this reads the state of whichever thread has the GIL, to know its interpreter. Should
+       that thread end in this very moment, the freed memory still says the same. */
     if (Py_AddPendingCall(answer, (void *)(intptr_t)number) < 0) {
         int64_t none = NEVER;
         alarm->queued = false;

@@ -209,9 +209,10 @@ class LoopTimer:
         self._due_ns = due_ns
         return True
 
-    def stop(self) -> None:
-        """A timer that runs does not ring."""
+    def forget(self) -> None:
+        """A timer that runs does not ring, and its loop is not known any more."""
         self._due_ns = 0
+        self._loop = lambda: None
 
     def _start_within(self, loop: Any, due_ns: int) -> None:
         with suppress(Exception):  # it is about to close
@@ -272,12 +273,12 @@ class IdleWork:
     def stop(self) -> None:
         """Nothing is called from now on."""
         self._ended = True
-        self._timer.stop()
+        self._timer.forget()
         self._alarm.end()
 
     def after_fork(self) -> None:
-        """In the child, which has no loop that runs, and no thread that asks."""
-        self._timer.stop()
+        """In the child, where nobody runs the loop of the parent."""
+        self._timer.forget()
 
     def _ask_after(self, seconds: float, loop: Any, *, within: bool) -> None:
         if self._ended:

@@ -59,6 +59,8 @@ class AutoInProcess:
     def start(self) -> None:
         self._begin()
         self._adjust_without_requests()
+        if not gc.get_threshold()[0]:  # no collection comes by itself that would ask
+            self._idle_work.ask()
 
     def _begin(self) -> None:
         # What is there now is tenured in any case. If no place answers, it is given back.
@@ -76,8 +78,7 @@ class AutoInProcess:
             return
         try:
             self._note_answer()
-            if self.heap.lost:
-                self._rules.tenure_again()
+            self._repair()
             self._adjust_thresholds(self._rules.safety_net.thresholds())
             self._rules.check(rss)
         finally:
@@ -102,6 +103,10 @@ class AutoInProcess:
         if more:
             self._idle_work.ask(INTERVAL_SECONDS)
 
+    def _repair(self) -> None:
+        if self.heap.lost:
+            self._rules.tenure_again("somebody else has thawed it, or has frozen more")
+
     def ask(self) -> None:
         """In the gc callback: have idle work done soon, if there is a place for it."""
         self._idle_work.ask()
@@ -118,12 +123,13 @@ class AutoInProcess:
         coordinator.give_up()
         self.heap.give_up()
         self._adjust_thresholds(self._rollback.original.thresholds)
+        self._rules.note_given_up()
 
     def _note_answer(self) -> None:
         self._places.note_answer()
         if self._given_up:
             self._given_up = False
-            self._rules.tenure_again()
+            self._rules.tenure_again("a place has answered")
 
     def after_fork(self) -> None:
         self._adjusting = self._given_up = False
@@ -180,8 +186,7 @@ class AutoInProcess:
             return None
         self._at_idle()
         self._note_answer()
-        if self.heap.lost:
-            self._rules.tenure_again()
+        self._repair()
         self._swept = coordinator.running is not None and not self._swept
         if self._swept:
             coordinator.sweep_step()

@@ -158,12 +158,15 @@ class Rules:
         if self._generations.recent.kept_ns:  # it was left to automatic GC
             self._generations.tenure_unchecked()
 
-    def tenure_again(self) -> None:
-        """What was tenured is no longer: it was given back, or somebody else has thawed it, or has
-        frozen it as theirs. Tenure what is in the generations now, unchecked: to go through it
-        would take long."""
-        if not self._checking:
-            self._generations.tenure_unchecked()
+    def note_given_up(self) -> None:
+        """No place answers any more, so all was given back to the generations."""
+        self._decisions.note(None, "gave all back to automatic GC: no place has answered")
+
+    def tenure_again(self, why: str) -> None:
+        """What was tenured is no longer, because of this. Tenure what is in the generations now,
+        unchecked: to go through it would take long."""
+        if not self._checking and self._generations.tenure_unchecked():
+            self._decisions.note(None, f"tenured all again: {why}")
 
     def _begin_full(self) -> bool:
         """Begin the full collection that the last check found to be due, if its moment has come."""

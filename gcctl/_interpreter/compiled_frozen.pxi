@@ -1,6 +1,8 @@
 # What gcctl has frozen, apart from what others have.
 # Included by compiled.pyx.
 
+from libc.stdint cimport int64_t, uint64_t
+
 from gcctl._interpreter.csrc cimport (
     PyCFunction,     gcctl_frozen_append, gcctl_frozen_give_back, gcctl_frozen_is_last, gcctl_frozen_lists,
     gcctl_frozen_markers, gcctl_frozen_take_again, gcctl_gc_calls_find, gcctl_gc_calls_freeze,
@@ -25,6 +27,7 @@ cdef gcctl_frozen_lists lists
 cdef const gcctl_gc_links *first_list = NULL  # head of generation 0's; NULL: not found
 cdef str layout_problem = "the collector's lists were not examined"
 cdef list frozen_parts = []  # those that are there, in their order in the permanent generation
+cdef int64_t changes = 0  # of that list
 
 
 def examine_layout():
@@ -99,7 +102,7 @@ cdef class Frozen:
             self._give_back()  # it is to be the last part
         if self not in frozen_parts:
             append(<PyObject *>self.first)
-            frozen_parts.append(self)
+            add_part(self)
         end = end_of_generations()
         gcctl_gc_calls_freeze()
         if end != NULL and gcctl_gc_lists_previous(lists.permanent) != end:
@@ -122,7 +125,7 @@ cdef class Frozen:
                 gcctl_frozen_append(&lists, <PyObject *>thing)
         append(<PyObject *>objects)
         append(<PyObject *>self.last)
-        frozen_parts.append(self)
+        add_part(self)
         return True
 
     def give_back(self):
@@ -134,7 +137,7 @@ cdef class Frozen:
         if self not in frozen_parts:
             return False
         gcctl_frozen_give_back(&lists, self.markers())
-        frozen_parts.remove(self)
+        remove_part(self)
         self.hide()
         return True
 
@@ -145,6 +148,18 @@ cdef class Frozen:
         """Nobody sees the markers while they mark nothing."""
         PyObject_GC_UnTrack(<PyObject *>self.first)
         PyObject_GC_UnTrack(<PyObject *>self.last)
+
+
+cdef int add_part(Frozen part) except -1:
+    global changes
+    frozen_parts.append(part)
+    changes += 1
+
+
+cdef int remove_part(Frozen part) except -1:
+    global changes
+    frozen_parts.remove(part)
+    changes += 1
 
 
 cdef void append(PyObject *object) noexcept:
@@ -175,10 +190,12 @@ cdef int refuse_layout() except -1:
 
 cdef void forget_parts():
     """All that is frozen is somebody else's now, or thawed."""
+    global changes
     cdef Frozen part
     for part in frozen_parts:
         part.hide()
     frozen_parts.clear()
+    changes += 1
 
 
 cdef void note_others():
@@ -187,31 +204,51 @@ cdef void note_others():
         forget_parts()
 
 
-cdef class Lent:
-    """What gcctl has frozen is in generation 2 while somebody else goes through the generations."""
-    cdef list seen  # all that were there
-    cdef list parts  # those that are lent
-    cdef object collections
-
-    cdef int begin(self, bint own_too) except -1:
-        cdef Frozen part
-        note_others()
-        self.seen = list(frozen_parts)
-        self.parts = [part for part in frozen_parts if own_too or not part.own]
-        self.collections = collections()
-        for part in self.parts:
-            gcctl_frozen_give_back(&lists, part.markers())
-
-    cdef int end(self) except -1:
-        """Where something was collected, frozen or thawed meanwhile (an audit hook of the program
-        may do anything), nothing is put back."""
-        cdef Frozen part
-        if self.collections != collections() or frozen_parts != self.seen:
-            forget_parts()
-            return 0
-        for part in self.parts:
-            gcctl_frozen_take_again(&lists, part.markers())
+ctypedef struct Loan:
+    # What gcctl has frozen is in generation 2 while somebody else goes through the generations. No
+    # object may be made for this: it would be seen.
+    uint64_t parts  # a bit for each that is lent
+    int64_t changes
+    int64_t collections
 
 
-cdef object collections():
-    return [generation["collections"] for generation in gc_get_stats()]
+cdef int lend(Loan *loan, bint own_too) except -1:
+    cdef Py_ssize_t index
+    note_others()
+    loan.parts = 0
+    loan.changes = changes
+    loan.collections = collections()
+    for index in range(len(frozen_parts)):
+        if own_too or not (<Frozen>frozen_parts[index]).own:
+            loan.parts |= <uint64_t>1 << index
+            gcctl_frozen_give_back(&lists, (<Frozen>frozen_parts[index]).markers())
+
+
+cdef int take_again(Loan *loan) except -1:
+    """Where something was collected, frozen or thawed meanwhile (an audit hook of the program may do
+    anything), nothing is put back."""
+    cdef Py_ssize_t index
+    if loan.changes != changes or loan.collections != collections():
+        forget_parts()
+        return 0
+    for index in range(len(frozen_parts)):
+        if loan.parts >> index & 1:
+            gcctl_frozen_take_again(&lists, (<Frozen>frozen_parts[index]).markers())
+
+
+cdef int lent_parts(const Loan *loan) noexcept:
+    """How many they are."""
+    cdef int found = 0
+    cdef uint64_t left = loan.parts
+    while left:
+        found += left & 1
+        left >>= 1
+    return found
+
+
+cdef int64_t collections() except -1:
+    """How many there were."""
+    cdef int64_t found = 0
+    for generation in gc_get_stats():
+        found += generation["collections"]
+    return found

@@ -85,30 +85,28 @@ cdef object unfreeze(PyObject *module, PyObject *nothing):
 
 
 cdef object get_freeze_count(PyObject *module, PyObject *nothing):
-    cdef Lent lent
+    cdef Loan loan
     if not for_us() or not frozen_parts:
         return (<with_object>of_get_freeze_count.original)(module, nothing)
-    lent = Lent.__new__(Lent)
-    lent.begin(True)
+    lend(&loan, True)
     try:
         return (<with_object>of_get_freeze_count.original)(module, nothing)
     finally:
-        lent.end()
+        take_again(&loan)
 
 
 cdef object get_objects(PyObject *module, PyObject *const *arguments, Py_ssize_t number,
                         PyObject *names):
-    cdef Lent lent
+    cdef Loan loan
     if not for_us() or not frozen_parts:
         return (<with_keywords>of_get_objects.original)(module, arguments, number, names)
-    lent = Lent.__new__(Lent)
-    lent.begin(False)
+    lend(&loan, False)
     try:
         found = (<with_keywords>of_get_objects.original)(module, arguments, number, names)
     finally:
-        lent.end()
+        take_again(&loan)
     if type(found) is list:
-        without_markers(<list>found, 2 * len(lent.parts))
+        without_markers(<list>found, 2 * lent_parts(&loan))
     return found
 
 
@@ -124,27 +122,25 @@ cdef int without_markers(list objects, Py_ssize_t left) except -1:
 
 
 cdef object get_referrers(PyObject *module, PyObject *objects):
-    cdef Lent lent
+    cdef Loan loan
     if not for_us() or not frozen_parts:
         return (<with_object>of_get_referrers.original)(module, objects)
-    lent = Lent.__new__(Lent)
-    lent.begin(True)
+    lend(&loan, True)
     try:
         return (<with_object>of_get_referrers.original)(module, objects)
     finally:
-        lent.end()
+        take_again(&loan)
 
 
 cdef object get_referrers_fast(PyObject *module, PyObject *const *objects, Py_ssize_t number):
-    cdef Lent lent
+    cdef Loan loan
     if not for_us() or not frozen_parts:
         return (<with_arguments>of_get_referrers.original)(module, objects, number)
-    lent = Lent.__new__(Lent)
-    lent.begin(True)
+    lend(&loan, True)
     try:
         return (<with_arguments>of_get_referrers.original)(module, objects, number)
     finally:
-        lent.end()
+        take_again(&loan)
 
 
 def stand_in(begin, end, mark):

@@ -43,6 +43,11 @@ def nothing_left() -> Iterator[None]:
     gc.unfreeze()
 
 
+def seen_markers() -> list[object]:
+    ours = compiled.__name__
+    return [each for each in gc.get_objects() if type(each).__module__ == ours]
+
+
 FREE, THEIRS = "free", "theirs"
 
 
@@ -123,7 +128,11 @@ class Freezing(RuleBasedStateMachine):
         seen = sum(type(each) is Node for each in gc.get_objects())
         alive = [state for ref, state in self.state.items() if ref() is not None]
         assert seen == len(alive) - alive.count(THEIRS)
-        assert not [each for each in gc.get_objects() if type(each).__name__ == "Marker"]
+        assert not [
+            each
+            for each in gc.get_objects()
+            if type(each).__module__ == "gcctl._interpreter.compiled"
+        ]
 
     @rule()
     def count_frozen(self) -> None:
@@ -163,7 +172,9 @@ def test_markers_are_not_seen_where_they_mark_nothing() -> None:
     part = compiled.Frozen()
     part.keep()
     part.give_back()
-    assert not [each for each in gc.get_objects() if type(each).__name__ == "Marker"]
+    assert not [
+        each for each in gc.get_objects() if type(each).__module__ == "gcctl._interpreter.compiled"
+    ]
 
 
 def test_frozen_objects_may_die(tmp_path: Path) -> None:
