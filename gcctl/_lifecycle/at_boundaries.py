@@ -107,8 +107,16 @@ class AtBoundaries:
     def note_memory_exhausted(self, event: MemoryEvent) -> None:
         pressure = self._parts.pressure
         grown = pressure.grown_bytes if pressure is not None else None
-        less = "" if grown is None else f"; a fresh worker has {size(grown)} less"
-        self._parts.recycling.advise("memory_limit", f"collecting does not help: {event}{less}")
+        why = f"collecting does not help: {event}"
+        if grown is not None:
+            why += f"; a fresh worker has {size(grown)} less"
+        with importing:
+            from gcctl._memory.allocator import other_allocator
+        if allocator := other_allocator():
+            why += (
+                f"; the allocator {allocator} may keep what was freed, and gcctl cannot change that"
+            )
+        self._parts.recycling.advise("memory_limit", why)
 
 
 def log_line(text: str, stats: Callable[[], Stats]) -> None:

@@ -177,7 +177,7 @@ class TestPreload:
         with Server(tmp_path, "--preload", environ={"TEST_INSTALLS": "1"}) as server:
             assert server.ask()["policy"] == "production"
             wait_until(lambda: server.ask()["requests"] > 0)
-            assert server.ask()["frozen"] == 0
+            assert server.ask()["frozen"] < 5_000, "at most what gcctl itself is made of"
             assert "the application has installed gcctl in the master" in server.log
 
     def test_collections_do_not_copy_what_is_shared(self, tmp_path: Path) -> None:
