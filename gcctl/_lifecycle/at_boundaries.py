@@ -65,7 +65,6 @@ class AtBoundaries:
         parts = self._parts
         now = parts.core.now()
         with ExitStack() as last_first:
-            last_first.callback(sections.end_overdue)
             last_first.callback(tell_observers, self._controller, ended=False, on_error=parts.fault)
             if parts.fulls is not None:
                 last_first.callback(parts.fulls.begin_waiting, now)
@@ -73,6 +72,7 @@ class AtBoundaries:
                 last_first.callback(parts.auto.check, rss)
             if parts.pressure is not None:
                 last_first.callback(parts.pressure.refresh_and_check)
+            last_first.callback(sections.end_overdue)
             self._sampler.sample_when_due(rss)
 
     def begin_full(self) -> bool:
