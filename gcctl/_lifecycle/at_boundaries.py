@@ -70,7 +70,6 @@ class AtBoundaries:
         parts = self._parts
         now = parts.core.now()
         with ExitStack() as last_first:
-            last_first.callback(sections.end_overdue)
             last_first.callback(tell_observers, self._controller, ended=False, on_error=parts.fault)
             if parts.fulls is not None:
                 last_first.callback(parts.fulls.begin_waiting, now)
@@ -78,6 +77,7 @@ class AtBoundaries:
                 last_first.callback(parts.auto.check, rss)
             if parts.pressure is not None:
                 last_first.callback(parts.pressure.refresh_and_check)
+            last_first.callback(sections.end_overdue)
             self._sampler.sample_when_due(rss)
 
     def begin_full(self) -> bool:
