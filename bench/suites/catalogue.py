@@ -52,7 +52,7 @@ SUITES = (
     Suite(
         "werkzeug",
         PYTEST,
-        (Part("tests", ("-p", "pytest_timeout")),),
+        (Part("tests", ("-p", "pytest_timeout", "--timeout=60")),),
         "werkzeug==3.1.3",
         ("pytest<9", "pytest-timeout", "ephemeral-port-reserve", "cryptography", "watchdog"),
     ),
