@@ -69,5 +69,8 @@ SUITES = (
     ),
 )
 
-KNOWN: dict[str, str] = {}
+KNOWN = {
+    "test.test_gc.GCTests.test_get_count": "gcctl makes objects when a collection ends, and "
+    "leaves some in free lists: CPython counts the former, and not what it takes from the latter",
+}
 """Why a test ends otherwise under gcctl, where that is meant, by its name."""
