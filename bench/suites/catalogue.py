@@ -52,7 +52,7 @@ SUITES = (
     Suite(
         "werkzeug",
         PYTEST,
-        (Part("tests", ("-p", "pytest_timeout")),),
+        (Part("tests", ("-p", "pytest_timeout", "--timeout=60")),),
         "werkzeug==3.1.3",
         ("pytest<9", "pytest-timeout", "ephemeral-port-reserve", "cryptography", "watchdog"),
     ),
@@ -69,5 +69,8 @@ SUITES = (
     ),
 )
 
-KNOWN: dict[str, str] = {}
+KNOWN = {
+    "test.test_gc.GCTests.test_get_count": "gcctl makes objects when a collection ends, and "
+    "leaves some in free lists: CPython counts the former, and not what it takes from the latter",
+}
 """Why a test ends otherwise under gcctl, where that is meant, by its name."""

@@ -1,8 +1,8 @@
 """Runs the parts of a suite under python and under `gcctl run`, and compares how tests ended.
 
-A test may end otherwise from one run to the next for reasons of its own. So where one differs its
-file is run again on both sides. It counts as different only if it ended on one side as it never did
-on the other.
+A test may end otherwise from one run to the next for reasons of its own. So those that differ are
+run again on both sides. One counts as different only if it ended on one side as it never did on the
+other.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.suites.catalogue import CPYTHON, KNOWN, Part, Suite
-from bench.suites.outcomes import WHOLE, Outcomes, end_of, file_of, read
+from bench.suites.outcomes import WHOLE, Outcomes, end_of, read
 from bench.suites.sources import Sources
 from bench.support.figures import Row
 from bench.support.processes import environment, progress
 
 AGAIN = 2
-"""How often the file of a test that differs is run again."""
+"""How often a test that differs is run again."""
 
 
 class Runner:
@@ -34,12 +34,13 @@ class Runner:
         self.python = [sources.python]
         self.gcctl = [sources.python, "-m", "gcctl", "run", "--policy", policy]
 
-    def run(self, how: Sequence[str], part: Part, tests: Sequence[str]) -> Outcomes:
+    def run(self, how: Sequence[str], part: Part, only: Sequence[str] = ()) -> Outcomes:
+        """`only`: these tests of the part; none given: all."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "results.xml")
             try:
                 done = subprocess.run(
-                    [*how, *self._words(part, tests, file)],
+                    [*how, *self._words(part, only, file)],
                     cwd=self._sources.folder,
                     env=self._environment(),
                     stdin=subprocess.DEVNULL,
@@ -52,10 +53,12 @@ class Runner:
                 end = f"did not end in {self._timeout:g} s"
             return read(file) if file.exists() and file.stat().st_size else {WHOLE: end}
 
-    def _words(self, part: Part, tests: Sequence[str], file: Path) -> list[str]:
+    def _words(self, part: Part, only: Sequence[str], file: Path) -> list[str]:
         if self._suite.runner == CPYTHON:
-            return ["-m", "test", "--junit-xml", str(file), *part.options, *tests]
+            chosen = [word for name in only for word in ("-m", name)]
+            return ["-m", "test", "--junit-xml", str(file), *part.options, *chosen, part.tests]
         options = ["--rootdir=.", "-pno:cacheprovider", "-ojunit_family=xunit1"]
+        tests = only or [part.tests]
         return ["-m", "pytest", "-q", f"--junitxml={file}", *options, *part.options, *tests]
 
     def _environment(self) -> dict[str, str]:
@@ -71,9 +74,9 @@ def compare(suite: Suite, runner: Runner) -> Row:
         what = f"{suite.name} {part.tests}"
         progress(f"{what} under python")
         begun = time.monotonic()
-        python = runner.run(runner.python, part, [part.tests])
+        python = runner.run(runner.python, part)
         progress(f"{what} under gcctl")
-        gcctl = runner.run(runner.gcctl, part, [part.tests])
+        gcctl = runner.run(runner.gcctl, part)
         row["tests"] += len(python.keys() | gcctl.keys())
         names = sorted(python.keys() | gcctl.keys())
         names = [WHOLE] if WHOLE in names else names
@@ -83,13 +86,14 @@ def compare(suite: Suite, runner: Runner) -> Row:
             if python.get(name) != gcctl.get(name)
         }
         if seen:
-            files = _files(suite, part, seen)
+            only = [] if WHOLE in seen else list(seen)
             for turn in range(AGAIN):
                 progress(f"{what}: {len(seen)} differ, again ({turn + 1} of {AGAIN})")
                 for how, side in ((runner.python, 0), (runner.gcctl, 1)):
-                    outcomes = runner.run(how, part, files)
+                    outcomes = runner.run(how, part, only)
                     for name, both in seen.items():
-                        both[side].add(end_of(name, outcomes))
+                        if name in outcomes or not only:
+                            both[side].add(end_of(name, outcomes))
         for name, (one, other) in seen.items():
             entry = {
                 "test": name,
@@ -102,10 +106,3 @@ def compare(suite: Suite, runner: Runner) -> Row:
         seconds = time.monotonic() - begun
         print(f"{what}: {len(seen)} of {len(names)} differ, {seconds:.0f} s", file=sys.stderr)
     return row
-
-
-def _files(suite: Suite, part: Part, seen: dict[str, tuple[set[str], set[str]]]) -> list[str]:
-    """What to run again."""
-    if suite.runner == CPYTHON or WHOLE in seen:
-        return [part.tests]
-    return sorted({file_of(name) for name in seen})

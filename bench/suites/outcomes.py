@@ -23,11 +23,20 @@ WITH_RESULTS = "with results"
 def read(file: Path) -> Outcomes:
     found: Outcomes = {}
     for case in ElementTree.parse(file).iter("testcase"):
-        words = (case.get("file"), case.get("classname"), case.get("name"))
-        name = "::".join(word for word in words if word)
         ends = (end for end in WORST_FIRST if case.find(end) is not None)
+        name = _name(case)
         found[name] = _worse(next(ends, PASSED), found.get(name, PASSED))
     return found
+
+
+def _name(case: ElementTree.Element) -> str:
+    """As the runner takes it to run this test alone."""
+    file, name = case.get("file"), case.get("name", "")
+    if file is None:  # CPython's, which has all in the name
+        return name
+    module = file.removesuffix(".py").replace("/", ".")
+    inside = case.get("classname", "").removeprefix(module).strip(".").replace(".", "::")
+    return "::".join(filter(None, (file, inside, name)))
 
 
 def _worse(one: str, other: str) -> str:
@@ -37,8 +46,3 @@ def _worse(one: str, other: str) -> str:
 
 def end_of(name: str, outcomes: Outcomes) -> str:
     return outcomes.get(name, WITH_RESULTS if name == WHOLE else NOT_RUN)
-
-
-def file_of(name: str) -> str:
-    """The file of a test of pytest's."""
-    return name.partition("::")[0]

@@ -34,10 +34,12 @@ def _listing(title: str, rows: Sequence[Row], which: str) -> list[str]:
             each["test"],
             " or ".join(each["python"]),
             " or ".join(each["gcctl"]),
-            each["known"] or "-",
+            "yes" if each["known"] else "no",
         )
         for row in rows
         for each in row[which]
     ]
     head = ("test", "python", "gcctl", "known")
-    return [f"{title}\n{table(head, body, texts=4)}"] if body else []
+    known = {each["test"]: each["known"] for row in rows for each in row[which] if each["known"]}
+    reasons = [f"{test}: {why}" for test, why in known.items()]
+    return ["\n".join((f"{title}\n{table(head, body, texts=4)}", *reasons))] if body else []

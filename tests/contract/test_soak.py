@@ -18,8 +18,13 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("mode", ["run", "install"])
-@pytest.mark.parametrize("program", ["asyncio", "django", "tk", "qt", "joins", "sleeps"])
+PROGRAMS = [
+    *((program, "run") for program in ("asyncio", "django", "tk", "qt", "joins", "sleeps")),
+    *((program, "install") for program in ("asyncio", "django")),
+]
+
+
+@pytest.mark.parametrize(("program", "mode"), PROGRAMS)
 def test_finalizers_run_in_threads_of_the_program(program: str, mode: str, tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     options = ("--quick", "--only", program, "--modes", mode, "--json", str(file))

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from processes import GCCTL_RUN, run_program
 
+from gcctl._process import twins
+
 WITNESS = """
 import asyncio, gc, os, signal, sqlite3, sys, threading, time, weakref
 import gcctl
@@ -304,6 +306,10 @@ print(strangers)
 class TestWhatGcctlRuns:
     """gcctl has no thread that could execute code of the program."""
 
+    @pytest.mark.skipif(
+        twins.core.implementation != "c",
+        reason="the pure-Python twin has no other thread to wait in than one of Python",
+    )
     def test_no_thread_is_there_that_executes_python(self, tmp_path: Path) -> None:
         program = """
 main = threading.get_ident()

@@ -28,6 +28,9 @@ STARTERS = ("start_new_thread", "start_new", "start_joinable_thread")
 native_id, get_ident = _thread.get_native_id, _thread.get_ident
 """As they were before somebody (gevent) replaced them."""
 
+ELSEWHERE = "which is not the program's"
+"""This is in each report."""
+
 TASKS = "/proc/self/task"
 
 
@@ -142,7 +145,7 @@ def elsewhere(itself: object) -> str:
     if known is not None:
         thread += f" ({known.name})"
     stack = "".join(traceback.format_stack(sys._getframe(2)))
-    return f"a finalizer of {type(itself)} ran in {thread}, which is not the program's:\n{stack}"
+    return f"a finalizer of {type(itself)} ran in {thread}, {ELSEWHERE}:\n{stack}"
 
 
 WATCH = FinalizerThreads()

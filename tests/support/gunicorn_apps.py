@@ -6,15 +6,21 @@ import asyncio
 import gc
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from finalizer_threads import WATCH
 from frozen_count import frozen_objects
 
 import gcctl
 from gcctl._auto import debt, full_collections
+
+if "gevent" not in sys.modules:  # it starts threads of its own unseen
+    WATCH.note = lambda text: print(text, file=sys.stderr, flush=True)  # type: ignore[method-assign]
+    WATCH.start()
 
 HEAP = int(os.environ.get("TEST_HEAP", "0"))
 """Tracked objects that are loaded with the application."""

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from finalizer_threads import ELSEWHERE
 from paths import SUPPORT
 from processes import PATIENCE_SECONDS, wait_until
 
@@ -56,6 +57,7 @@ class Server:
 
     def __exit__(self, *of_exception: object) -> None:
         self.kill()
+        assert ELSEWHERE not in self.log, self.log
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):
