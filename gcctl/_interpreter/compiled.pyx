@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-"""What reaches into CPython. There is no twin in Python: where this module was not built, gcctl does
+"""What reaches into CPython. It has no twin in Python: where this module was not built, gcctl does
 without it. The parts are included below:
 
     compiled_frozen.pxi       what gcctl has frozen, apart from what others have
