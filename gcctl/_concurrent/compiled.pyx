@@ -27,8 +27,8 @@ from gcctl._concurrent.csrc cimport (
     gcctl_answer_reference, gcctl_answer_state, gcctl_answer_type, gcctl_child_end,
     gcctl_child_kill, gcctl_child_reap, gcctl_finder_start, gcctl_finder_task,
     gcctl_freed_blocks_close, gcctl_freed_blocks_give_up, gcctl_freed_blocks_is_incomplete,
-    gcctl_freed_blocks_open, gcctl_gc_calls_collect, gcctl_gc_calls_find, gcctl_gc_lists_find, gcctl_sweep, gcctl_sweep_is_alive,
-    gcctl_sweep_move,
+    gcctl_freed_blocks_open, gcctl_gc_calls_collect, gcctl_gc_calls_find, gcctl_gc_lists_find,
+    gcctl_sweep, gcctl_sweep_is_alive, gcctl_sweep_move,
 )
 
 

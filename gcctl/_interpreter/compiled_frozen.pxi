@@ -4,10 +4,11 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from gcctl._interpreter.csrc cimport (
-    PyCFunction,     gcctl_frozen_append, gcctl_frozen_give_back, gcctl_frozen_is_last, gcctl_frozen_lists,
-    gcctl_frozen_markers, gcctl_frozen_take_again, gcctl_gc_calls_find, gcctl_gc_calls_freeze,
-    gcctl_gc_calls_unfreeze, gcctl_gc_links, gcctl_gc_lists_are_as_expected,
-    gcctl_gc_lists_find, gcctl_gc_lists_head, gcctl_gc_lists_next, gcctl_gc_lists_permanent, gcctl_gc_lists_previous,
+    gcctl_frozen_append, gcctl_frozen_give_back, gcctl_frozen_is_last,
+    gcctl_frozen_lists, gcctl_frozen_markers, gcctl_frozen_take_again, gcctl_gc_calls_find,
+    gcctl_gc_calls_freeze, gcctl_gc_calls_unfreeze, gcctl_gc_links,
+    gcctl_gc_lists_are_as_expected, gcctl_gc_lists_find, gcctl_gc_lists_head,
+    gcctl_gc_lists_next, gcctl_gc_lists_permanent, gcctl_gc_lists_previous,
 )
 
 
@@ -89,8 +90,8 @@ cdef class Frozen:
     def keep(self, prepare=None):
         """Call `prepare()`, and freeze all that is in generations 0 to 2 then, as a part of this.
 
-        Nothing comes in between if `prepare` is a function in C. Returns False, and freezes nothing,
-        where the layout is not known.
+        Nothing comes in between if `prepare` is a function in C. Returns False where the layout is
+        not known. Then nothing is frozen.
         """
         cdef const gcctl_gc_links *end
         if layout_problem:
@@ -113,7 +114,8 @@ cdef class Frozen:
 
     def keep_these(self, list objects, Py_ssize_t frozen):
         """Freeze these objects of gcctl itself, and the list. Returns False where the layout is not
-        known, and where more than so many objects are frozen: then somebody has frozen these too."""
+        known, and where more than so many objects are frozen: somebody has frozen these too then.
+        """
         if layout_problem or more_are_frozen(frozen):
             return False
         self.own = True
@@ -208,7 +210,8 @@ cdef void forget_parts():
 
 cdef void note_others():
     """Has somebody else frozen or thawed since? Their stand-ins tell; so do the lists."""
-    if frozen_parts and not gcctl_frozen_is_last(&lists, <PyObject *>(<Frozen>frozen_parts[-1]).last):
+    if frozen_parts and not gcctl_frozen_is_last(
+            &lists, <PyObject *>(<Frozen>frozen_parts[-1]).last):
         forget_parts()
 
 
@@ -233,8 +236,8 @@ cdef int lend(Loan *loan, bint own_too) except -1:
 
 
 cdef int take_again(Loan *loan) except -1:
-    """Where something was collected, frozen or thawed meanwhile (an audit hook of the program may do
-    anything), nothing is put back."""
+    """Where something was collected, frozen or thawed meanwhile (an audit hook of the program may
+    do anything), nothing is put back."""
     cdef Py_ssize_t index
     if loan.changes != changes or loan.collections != collections():
         forget_parts()
