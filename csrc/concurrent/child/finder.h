@@ -5,8 +5,8 @@
 #include <Python.h>
 #include <stdint.h>
 
-#include "concurrent/shared/answer.h"
 #include "collector/gc_lists.h"
+#include "concurrent/shared/answer.h"
 
 typedef struct {
     const gcctl_gc_links *lists; /* the head of generation 0's */

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "collector/gc_lists.h"
 #include "concurrent/child/object_set.h"
 #include "concurrent/child/prefetch.h"
 #include "concurrent/child/process.h"
-#include "collector/gc_lists.h"
 
 typedef struct {
     const gcctl_gc_links *lists; /* the head of generation 0's */

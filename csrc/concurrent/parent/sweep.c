@@ -2,9 +2,9 @@
 
 #include <Python.h>
 
+#include "collector/gc_lists.h"
 #include "concurrent/parent/freed_blocks.h"
 #include "concurrent/shared/answer.h"
-#include "collector/gc_lists.h"
 
 /* Candidates are fetched into the cache this far ahead. */
 enum { AHEAD = 8 };
