@@ -23,7 +23,8 @@ class OwnObjects:
 
     def __init__(self) -> None:
         compiled = mechanisms.compiled
-        wanted = compiled is not None and not mechanisms.missing("tenure")
+        # Without stand-ins, gc.get_freeze_count() would tell of them.
+        wanted = not (mechanisms.missing("tenure") or mechanisms.missing("stand-ins"))
         self._frozen = compiled.Frozen() if compiled is not None and wanted else None
 
     def freeze(self) -> None:
