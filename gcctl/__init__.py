@@ -122,14 +122,22 @@ if not TYPE_CHECKING:  # else type checkers would accept any name
             raise AttributeError(f"module 'gcctl' has no attribute {name!r}")
         from importlib import import_module
 
+        complete = True
         with importing, own_objects:
             for module in (*wanted, *_MODULES):
-                found = import_module(f"gcctl.{module}")
+                try:
+                    found = import_module(f"gcctl.{module}")
+                except ImportError:  # the process may have lost its files by now
+                    if module in wanted:
+                        raise
+                    complete = False
+                    continue
                 for public in _MODULES[module]:
                     globals().setdefault(public, getattr(found, public))
         # CPython does not specialise access to the attributes of a module with a `__getattr__`:
         # with it, `gcctl.request` would take 25 ns more, at each request.
-        globals().pop("__getattr__", None)
+        if complete:
+            globals().pop("__getattr__", None)
         return globals()[name]
 
 
