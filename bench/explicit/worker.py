@@ -1,5 +1,8 @@
-"""A process that calls gc.collect() in a loop. Its arguments are MODE OBJECTS CALLS; MODE is plain,
-or a policy. It prints the median time of a call in nanoseconds."""
+"""A worker process: calls gc.collect() in a loop.
+
+Its arguments are MODE OBJECTS CALLS; MODE is plain, or a policy. It prints the median time of a
+call in nanoseconds.
+"""
 
 from __future__ import annotations
 

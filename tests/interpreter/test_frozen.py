@@ -129,11 +129,7 @@ class Freezing(RuleBasedStateMachine):
         seen = sum(type(each) is Node for each in gc.get_objects())
         alive = [state for ref, state in self.state.items() if ref() is not None]
         assert seen == len(alive) - alive.count(THEIRS)
-        assert not [
-            each
-            for each in gc.get_objects()
-            if type(each).__module__ == "gcctl._interpreter.compiled"
-        ]
+        assert not seen_markers()
 
     @rule()
     def count_frozen(self) -> None:
@@ -173,9 +169,7 @@ def test_markers_are_not_seen_where_they_mark_nothing() -> None:
     part = compiled.Frozen()
     part.keep()
     part.give_back()
-    assert not [
-        each for each in gc.get_objects() if type(each).__module__ == "gcctl._interpreter.compiled"
-    ]
+    assert not seen_markers()
 
 
 def test_frozen_objects_may_die(tmp_path: Path) -> None:
