@@ -54,11 +54,28 @@ static void ask_when_due(int number, int64_t now) {
     }
 }
 
+/* The thread's own thread state, made where the GIL is held: to make one takes memory, and without
+   the GIL that is no moment to call Python's allocators (tracemalloc may be about to end). It is kept
+   for the next thread. Owned, until the process ends. */
+static PyThreadState *thread_state;
+
+static bool take_gil(void) {
+    if (thread_state == NULL) {
+        return false;
+    }
+    PyEval_AcquireThread(thread_state);
+    return true;
+}
+
+static void give_gil(void) {
+    PyEval_ReleaseThread(thread_state);
+}
+
 static void have_it_noticed_when_due(one_alarm *alarm, int64_t now) {
     if (alarm->notice_at_ns <= now) {
         alarm->notice_at_ns = NEVER;
-        if (alarm->queued) {
-            PyGILState_Release(PyGILState_Ensure());
+        if (alarm->queued && take_gil()) {
+            give_gil();
         }
     }
 }
@@ -72,12 +89,14 @@ static void enable_when_due(one_alarm *alarm, int64_t now) {
         atomic_compare_exchange_strong(&alarm->enable_at_ns, &at, now + WATCH_NS);
         return;
     }
-    PyGILState_STATE state = PyGILState_Ensure();
+    if (!take_gil()) {
+        return;
+    }
     /* Whoever sets or clears an alarm has the GIL: this one is as it is until the GIL is released. */
     if (atomic_compare_exchange_strong(&alarm->enable_at_ns, &at, NEVER)) {
         PyGC_Enable();
     }
-    PyGILState_Release(state);
+    give_gil();
 }
 
 static void do_what_is_due(int64_t now) {
@@ -107,6 +126,7 @@ static void forget_all(void) {
         alarms[i].notice_at_ns = NEVER;
         alarms[i].queued = false;
     }
+    thread_state = NULL; /* Python frees those of other threads in a forked child */
     gcctl_timer_thread_forget();
 }
 
@@ -121,6 +141,12 @@ void gcctl_asker_begin(int (*call)(void *alarm)) {
 }
 
 void gcctl_asker_set(int number, int64_t ask_at_ns, int64_t enable_at_ns, int64_t resident_bytes) {
+    if (thread_state == NULL && (!NOTICES_AT_ONCE || enable_at_ns != NEVER)) {
+        thread_state = PyThreadState_New(PyInterpreterState_Main());
+        if (thread_state != NULL) {
+            thread_state->thread_id = 0; /* else who looks for this thread's state finds that one */
+        }
+    }
     alarms[number].resident_bytes = resident_bytes;
     alarms[number].enable_at_ns = enable_at_ns;
     alarms[number].ask_at_ns = ask_at_ns;

@@ -26,6 +26,20 @@ bool gcctl_frozen_is_last(const gcctl_frozen_lists *lists, const PyObject *objec
     return gcctl_gc_lists_next(gcctl_gc_lists_links_of(object)) == lists->permanent;
 }
 
+int64_t gcctl_frozen_length(gcctl_frozen_markers markers) {
+    const gcctl_gc_links *first = links_of(markers.first), *last = links_of(markers.last);
+    const gcctl_gc_links *links = first;
+    int64_t length = 0;
+    while (links != last) {
+        links = links == NULL ? NULL : gcctl_gc_lists_next(links);
+        if (links == NULL || links == first) {
+            return -1;
+        }
+        length++;
+    }
+    return length;
+}
+
 void gcctl_frozen_give_back(const gcctl_frozen_lists *lists, gcctl_frozen_markers markers) {
     move(links_of(markers.first), links_of(markers.last), lists->oldest);
 }

@@ -34,6 +34,10 @@ void gcctl_frozen_append(const gcctl_frozen_lists *lists, PyObject *marker);
 /* Is `object` the last one of the permanent generation? */
 bool gcctl_frozen_is_last(const gcctl_frozen_lists *lists, const PyObject *object);
 
+/* The number of links from the first marker to the last one; -1 where they do not lie in one list, in
+   this order. */
+int64_t gcctl_frozen_length(gcctl_frozen_markers markers);
+
 /* Links the markers, and all that lies between them, to the end of generation 2. */
 void gcctl_frozen_give_back(const gcctl_frozen_lists *lists, gcctl_frozen_markers markers);
 

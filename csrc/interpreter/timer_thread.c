@@ -90,6 +90,9 @@ static void *run(void *unused) {
     }
 }
 
+/* What a fault of the thread itself raises: blocked, it would end the process without a word. */
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+
 static void run_if_needed(void) {
     if (!is_needed() || atomic_exchange(&timer.running, true)) {
         return;
@@ -102,6 +105,9 @@ static void run_if_needed(void) {
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         pthread_attr_setstacksize(&attributes, STACK_BYTES);
         sigfillset(&all);
+        for (size_t i = 0; i < sizeof(fatal) / sizeof(*fatal); i++) {
+            sigdelset(&all, fatal[i]);
+        }
         pthread_sigmask(SIG_SETMASK, &all, &before); /* the thread inherits it */
         error = pthread_create(&thread, &attributes, run, NULL);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -120,12 +126,16 @@ void gcctl_timer_thread_expect(int64_t time_ns) {
     }
 }
 
-static bool is_there(pid_t tid) {
-    return tid != 0 && syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+/* Once it is gone, the number is forgotten: the system may give it to another thread. */
+static bool is_there(_Atomic pid_t *tid) {
+    if (*tid != 0 && syscall(SYS_tgkill, getpid(), *tid, 0) != 0) {
+        *tid = 0;
+    }
+    return *tid != 0;
 }
 
 static bool is_gone(void) {
-    return !timer.running && !is_there(timer.tid) && !is_there(timer.former_tid);
+    return !timer.running && !is_there(&timer.tid) && !is_there(&timer.former_tid);
 }
 
 void gcctl_timer_thread_pause(void) {

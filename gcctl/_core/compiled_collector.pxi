@@ -14,6 +14,11 @@ from gcctl._core.csrc cimport (
 
 
 cdef extern from "Python.h":
+    ctypedef struct PyInterpreterState:
+        pass
+
+    PyInterpreterState *PyInterpreterState_Get()
+    PyInterpreterState *PyInterpreterState_Main()
     Py_ssize_t PyGC_Collect() except? -1
     bint PyGC_IsEnabled()
     void Py_SET_SIZE(object sized, Py_ssize_t size)
@@ -319,7 +324,8 @@ cdef class Collector(Recorder):
 cdef int notice_fork_soon(void *core) except -1 with gil:
     """As the main thread calls it, between two of its steps. Only the core of the process, which is
     there for ever, has a page that is cleared."""
-    (<object>core).notice_fork()
+    if PyInterpreterState_Get() == PyInterpreterState_Main():  # up to 3.11 it may be another one
+        (<object>core).notice_fork()
     return 0
 
 

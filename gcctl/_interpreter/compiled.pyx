@@ -26,12 +26,6 @@ ctypedef object (*with_object)(PyObject *module, PyObject *argument)
 INTERFACE = 1
 
 cdef object fresh_gc = gcctl_gc_calls_module()
-cdef object gc_collect = fresh_gc.collect
-cdef object gc_freeze = fresh_gc.freeze
-cdef object gc_unfreeze = fresh_gc.unfreeze
-cdef object gc_get_freeze_count = fresh_gc.get_freeze_count
-cdef object gc_get_objects = fresh_gc.get_objects
-cdef object gc_get_referrers = fresh_gc.get_referrers
 
 include "compiled_frozen.pxi"
 include "compiled_stand_ins.pxi"

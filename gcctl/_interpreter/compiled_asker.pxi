@@ -18,11 +18,23 @@ BATCH = GCCTL_ASKER_BATCH
 PROFILE = GCCTL_ASKER_PROFILE
 NEVER = INT64_MAX
 
+cdef extern from "Python.h":
+    ctypedef struct PyInterpreterState:
+        pass
+
+    PyInterpreterState *PyInterpreterState_Get()
+    PyInterpreterState *PyInterpreterState_Main()
+
+
 cdef list answers = [None] * GCCTL_ASKER_ALARMS
 
 
 cdef int answer_alarm(void *number) except -1:
-    """CPython calls this in the main thread, between two bytecodes of the program."""
+    """CPython calls this in the main thread, between two bytecodes of the program. Up to 3.11 it may
+    be those of another interpreter, which that thread runs at this moment."""
+    if PyInterpreterState_Get() != PyInterpreterState_Main():
+        gcctl_asker_take(<int><intptr_t>number)
+        return 0
     cdef int64_t waited_ns = gcctl_asker_take(<int><intptr_t>number)
     cdef object answer = answers[<intptr_t>number]
     if waited_ns >= 0 and answer is not None:

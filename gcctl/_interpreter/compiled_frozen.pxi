@@ -1,10 +1,10 @@
 # What gcctl has frozen, apart from what others have.
 # Included by compiled.pyx.
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 
 from gcctl._interpreter.csrc cimport (
-    gcctl_frozen_append, gcctl_frozen_give_back, gcctl_frozen_is_last,
+    gcctl_frozen_append, gcctl_frozen_give_back, gcctl_frozen_is_last, gcctl_frozen_length,
     gcctl_frozen_lists, gcctl_frozen_markers, gcctl_frozen_take_again, gcctl_gc_calls_find,
     gcctl_gc_calls_freeze, gcctl_gc_calls_unfreeze, gcctl_gc_links,
     gcctl_gc_lists_are_as_expected, gcctl_gc_lists_find, gcctl_gc_lists_head,
@@ -20,7 +20,6 @@ cdef extern from "Python.h":
 
 gcctl_gc_calls_find()
 
-cdef object gc_get_stats = gc.get_stats
 cdef object gc_get_threshold = gc.get_threshold
 cdef object gc_set_threshold = gc.set_threshold
 
@@ -28,7 +27,6 @@ cdef gcctl_frozen_lists lists
 cdef const gcctl_gc_links *first_list = NULL  # head of generation 0's; NULL: not found
 cdef str layout_problem = "the collector's lists were not examined"
 cdef list frozen_parts = []  # those that are there, in their order in the permanent generation
-cdef int64_t changes = 0  # of that list
 
 
 def examine_layout():
@@ -72,6 +70,8 @@ cdef class Frozen:
     cdef Marker first
     cdef Marker last
     cdef bint own  # objects that would not be there without gcctl
+    cdef int64_t lent  # the number of the loan; 0: not lent
+    cdef int64_t length  # when it was lent
 
     def __cinit__(self):
         self.own = False
@@ -103,7 +103,7 @@ cdef class Frozen:
             self._give_back()  # it is to be the last part
         if self not in frozen_parts:
             append(<PyObject *>self.first)
-            add_part(self)
+            frozen_parts.append(self)
         end = end_of_generations()
         gcctl_gc_calls_freeze()
         if end != NULL and gcctl_gc_lists_previous(lists.permanent) != end:
@@ -127,7 +127,7 @@ cdef class Frozen:
                 gcctl_frozen_append(&lists, <PyObject *>thing)
         append(<PyObject *>objects)
         append(<PyObject *>self.last)
-        add_part(self)
+        frozen_parts.append(self)
         return True
 
     def give_back(self):
@@ -139,7 +139,7 @@ cdef class Frozen:
         if self not in frozen_parts:
             return False
         gcctl_frozen_give_back(&lists, self.markers())
-        remove_part(self)
+        frozen_parts.remove(self)
         self.hide()
         return True
 
@@ -158,18 +158,6 @@ cdef bint more_are_frozen(Py_ssize_t number):
         links = gcctl_gc_lists_next(links)
         number -= 1
     return number < 0
-
-
-cdef int add_part(Frozen part) except -1:
-    global changes
-    frozen_parts.append(part)
-    changes += 1
-
-
-cdef int remove_part(Frozen part) except -1:
-    global changes
-    frozen_parts.remove(part)
-    changes += 1
 
 
 cdef void append(PyObject *object) noexcept:
@@ -194,22 +182,22 @@ cdef int refuse_layout() except -1:
     """gc.freeze() did something else than on the CPythons known: undo it, and never do it again."""
     global layout_problem
     layout_problem = "gc.freeze() does something else than on the CPythons known"
-    gcctl_gc_calls_unfreeze()
     forget_parts()
+    gcctl_gc_calls_unfreeze()
 
 
 cdef void forget_parts():
     """All that is frozen is somebody else's now, or thawed."""
-    global changes
     cdef Frozen part
     for part in frozen_parts:
+        part.lent = 0
         part.hide()
     frozen_parts.clear()
-    changes += 1
 
 
-cdef void note_others():
+cdef int note_others() except -1:
     """Has somebody else frozen or thawed since? Their stand-ins tell; so do the lists."""
+    end_loans()
     if frozen_parts and not gcctl_frozen_is_last(
             &lists, <PyObject *>(<Frozen>frozen_parts[-1]).last):
         forget_parts()
@@ -218,48 +206,59 @@ cdef void note_others():
 ctypedef struct Loan:
     # What gcctl has frozen is in generation 2 while somebody else goes through the generations. No
     # object may be made for this: it would be seen.
-    uint64_t parts  # a bit for each that is lent
-    int64_t changes
-    int64_t collections
+    int64_t number
+    int parts
+
+
+cdef int64_t loans = 0
 
 
 cdef int lend(Loan *loan, bint own_too) except -1:
-    cdef Py_ssize_t index
+    global loans
+    cdef Frozen part
     note_others()
+    loans += 1
+    loan.number = loans
     loan.parts = 0
-    loan.changes = changes
-    loan.collections = collections()
-    for index in range(len(frozen_parts)):
-        if own_too or not (<Frozen>frozen_parts[index]).own:
-            loan.parts |= <uint64_t>1 << index
-            gcctl_frozen_give_back(&lists, (<Frozen>frozen_parts[index]).markers())
+    for part in frozen_parts:
+        if own_too or not part.own:
+            part.lent = loans
+            part.length = gcctl_frozen_length(part.markers())
+            gcctl_frozen_give_back(&lists, part.markers())
+            loan.parts += 1
 
 
 cdef int take_again(Loan *loan) except -1:
-    """Where something was collected, frozen or thawed meanwhile (an audit hook of the program may
-    do anything), nothing is put back."""
-    cdef Py_ssize_t index
-    if loan.changes != changes or loan.collections != collections():
-        forget_parts()
-        return 0
-    for index in range(len(frozen_parts)):
-        if loan.parts >> index & 1:
-            gcctl_frozen_take_again(&lists, (<Frozen>frozen_parts[index]).markers())
+    """An audit hook of the program, and in it other threads, may have done anything meanwhile.
+
+    A part is taken again if it lies in one piece between its markers, as it did. Else it is thawed.
+    """
+    cdef Py_ssize_t index = 0, left = len(frozen_parts)
+    cdef Frozen part
+    while left > 0:
+        part = frozen_parts[index]
+        left -= 1
+        if part.lent != loan.number:
+            index += 1
+            continue
+        part.lent = 0
+        frozen_parts.remove(part)
+        if gcctl_frozen_length(part.markers()) == part.length:
+            gcctl_frozen_take_again(&lists, part.markers())
+            frozen_parts.append(part)  # it is the last one now
+        else:
+            part.hide()
 
 
-cdef int lent_parts(const Loan *loan) noexcept:
-    """How many they are."""
-    cdef int found = 0
-    cdef uint64_t left = loan.parts
-    while left:
-        found += left & 1
-        left >>= 1
-    return found
-
-
-cdef int64_t collections() except -1:
-    """How many there were."""
-    cdef int64_t found = 0
-    for generation in gc_get_stats():
-        found += generation["collections"]
-    return found
+cdef int end_loans() except -1:
+    """Somebody needs to know what is frozen. What is lent at this moment is thawed."""
+    cdef Py_ssize_t index = 0
+    cdef Frozen part
+    while index < len(frozen_parts):
+        part = frozen_parts[index]
+        if part.lent:
+            part.lent = 0
+            frozen_parts.remove(part)
+            part.hide()
+        else:
+            index += 1

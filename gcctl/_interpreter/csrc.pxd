@@ -27,6 +27,7 @@ cdef extern from "interpreter/frozen.h" nogil:
 
     void gcctl_frozen_append(const gcctl_frozen_lists *lists, PyObject *marker)
     bint gcctl_frozen_is_last(const gcctl_frozen_lists *lists, const PyObject *object)
+    int64_t gcctl_frozen_length(gcctl_frozen_markers markers)
     void gcctl_frozen_give_back(const gcctl_frozen_lists *lists, gcctl_frozen_markers markers)
     void gcctl_frozen_take_again(const gcctl_frozen_lists *lists, gcctl_frozen_markers markers)
 
@@ -38,9 +39,34 @@ cdef extern from "interpreter/exchange.h":
         PyCFunction original
         bint made
 
-    bint gcctl_exchange_make(gcctl_exchange *exchange, PyObject *builtin, PyCFunction ours,
-                             int flags)
-    bint gcctl_exchange_undo(gcctl_exchange *exchange)
+
+cdef extern from "interpreter/stand_ins.h":
+    ctypedef PyObject *(*gcctl_with_keywords)(PyObject *, PyObject *const *, Py_ssize_t,
+                                              PyObject *)
+    ctypedef PyObject *(*gcctl_with_arguments)(PyObject *, PyObject *const *, Py_ssize_t)
+
+    ctypedef struct gcctl_stand_ins:
+        gcctl_exchange collect
+        gcctl_exchange get_objects
+        gcctl_exchange freeze
+        gcctl_exchange unfreeze
+        gcctl_exchange get_freeze_count
+        gcctl_exchange get_referrers
+
+    gcctl_stand_ins gcctl_stand_ins_made
+
+    ctypedef struct gcctl_stand_ins_calls:
+        gcctl_with_keywords collect
+        gcctl_with_keywords get_objects
+        PyCFunction freeze
+        PyCFunction unfreeze
+        PyCFunction get_freeze_count
+        PyCFunction get_referrers
+        gcctl_with_arguments get_referrers_fast
+
+    void gcctl_stand_ins_switch(bint on, const gcctl_stand_ins_calls *calls)
+    const char *gcctl_stand_ins_make(PyObject *gc)
+    bint gcctl_stand_ins_undo()
 
 
 cdef extern from "collector/gc_calls.h":

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
+from gcctl._base.log import is_of_a_signal
 from gcctl._base.public import public
 
 FULL: Final = 2
@@ -72,18 +74,23 @@ class ExplicitCalls:
                 self._next_ns = now + self._interval_ns
             if self._collect_concurrently is None:
                 return caller, now
-        except Exception:
+            collected = self._collect_concurrently()
+            self._count(caller, self._now() - now)
+            return collected
+        except RecursionError:
+            raise
+        except Exception as error:
+            if is_of_a_signal(error):
+                raise
             self._fault()
             return ("unknown", 0), 0
-        collected = self._collect_concurrently()
-        self._count(caller, self._now() - now)
-        return collected
 
     def end(self, begun: tuple[tuple[str, int], int]) -> None:
         """After it."""
         caller, began_ns = begun
         if began_ns:
-            self._count(caller, self._now() - began_ns)
+            with suppress(RecursionError, KeyError, ValueError):
+                self._count(caller, self._now() - began_ns)
 
     def busiest(self) -> tuple[ExplicitCaller, ...]:
         """The callers with the longest pauses in all, longest first; at most ten."""
@@ -100,8 +107,8 @@ class ExplicitCalls:
         found = callers.get(caller)
         if found is None:
             if len(callers) >= MOST_CALLERS:
-                least = min(callers.copy(), key=lambda each: callers[each].pause_total_ns)
-                callers.pop(least, None)
+                seen = callers.copy()  # another thread may be at the same
+                callers.pop(min(seen, key=lambda each: seen[each].pause_total_ns), None)
             file, line = caller
             found = ExplicitCaller(f"{file}:{line}" if line else file)
         callers[caller] = ExplicitCaller(

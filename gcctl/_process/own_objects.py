@@ -7,8 +7,9 @@ freezes them.
 
 from __future__ import annotations
 
+import sys
 from _thread import _count
-from gc import disable, enable, get_freeze_count, get_objects, isenabled
+from gc import disable, enable, get_freeze_count, get_objects, get_referents, isenabled
 
 
 class _OwnObjects:
@@ -39,11 +40,20 @@ class _OwnObjects:
             made: list[object] = []
             for found in reversed(get_objects(generation=0)):
                 if found is mark:
-                    self.noted += made if not _count() else []
+                    self.noted += _of_modules(made) if not _count() else []
                     break
                 made.append(found)
         finally:
             enable()
+
+
+def _of_modules(made: list[object]) -> list[object]:
+    """Without objects of the program: an import hook of its own may have made some, and drops them
+    later."""
+    names = {"gcctl", *sys.stdlib_module_names}
+    others = [each for each in made if type(each).__module__.partition(".")[0] not in names]
+    left_out = {id(each) for each in (*others, *get_referents(*others))}
+    return [each for each in made if id(each) not in left_out]
 
 
 own_objects = _OwnObjects()
