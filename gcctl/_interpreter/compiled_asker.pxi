@@ -30,8 +30,8 @@ cdef list answers = [None] * GCCTL_ASKER_ALARMS
 
 
 cdef int answer_alarm(void *number) except -1:
-    """CPython calls this in the main thread, between two bytecodes of the program. Up to 3.11 it may
-    be those of another interpreter, which that thread runs at this moment."""
+    """CPython calls this in the main thread, between two bytecodes of the program. Up to 3.11 they
+    may be those of another interpreter, which that thread runs at this moment."""
     if PyInterpreterState_Get() != PyInterpreterState_Main():
         gcctl_asker_take(<int><intptr_t>number)
         return 0

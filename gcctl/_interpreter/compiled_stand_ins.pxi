@@ -77,7 +77,8 @@ cdef object get_objects(PyObject *module, PyObject *const *arguments, Py_ssize_t
     cdef Loan loan
     lend(&loan, False)
     try:
-        found = (<with_keywords>gcctl_stand_ins_made.get_objects.original)(module, arguments, number, names)
+        found = (<with_keywords>gcctl_stand_ins_made.get_objects.original)(
+            module, arguments, number, names)
     finally:
         take_again(&loan)
     if type(found) is list:
@@ -109,7 +110,8 @@ cdef object get_referrers_fast(PyObject *module, PyObject *const *objects, Py_ss
     cdef Loan loan
     lend(&loan, True)
     try:
-        return (<with_arguments>gcctl_stand_ins_made.get_referrers.original)(module, objects, number)
+        return (<with_arguments>gcctl_stand_ins_made.get_referrers.original)(
+            module, objects, number)
     finally:
         take_again(&loan)
 
@@ -158,4 +160,3 @@ def frozen_objects():
 def freezes():
     """How often others have called gc.freeze() since the import."""
     return freezes_of_others
-

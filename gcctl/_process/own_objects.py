@@ -37,12 +37,12 @@ class _OwnObjects:
         if mark is None:
             return
         try:
-            made: list[object] = []
-            for found in reversed(get_objects(generation=0)):
-                if found is mark:
-                    self.noted += _of_modules(made) if not _count() else []
-                    break
-                made.append(found)
+            young = get_objects(generation=0)
+            index = len(young) - 1
+            while index >= 0 and young[index] is not mark:
+                index -= 1
+            if index >= 0 and not _count():
+                self.noted += _of_modules(young[index + 1 :])
         finally:
             enable()
 
