@@ -91,6 +91,7 @@ class TestBatchedGC:
 
     def test_memory_is_checked_after_each_item(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_thread, "start_new_thread", no_thread)  # nobody else looks
+        monkeypatch.setenv("GCCTL_WITHOUT", "asking")
         gcctl.install("off", memory_limit=LITTLE, check_interval="1h")
         events = [gcctl.stats().high_memory_events for _ in gcctl.batched_gc("abc", every=100)]
         assert events == [0, 1, 1]
