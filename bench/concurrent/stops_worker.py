@@ -21,6 +21,9 @@ from gcctl._process import twins
 
 BETWEEN_BOUNDARIES_SECONDS = 0.0005
 
+gcctl.stats()  # imports the rest of gcctl, which leaves garbage of its own
+gc.collect()
+
 
 class NotCollectedError(Exception):
     """A collection fell back to stop-the-world, or was void: that outcome."""

@@ -413,6 +413,7 @@ print(gc.get_freeze_count())
         """
         assert run_program(source, tmp_path) == "0 0\n"
 
+    @NOT_TENURED
     def test_what_was_left_untenured_is_tenured_with_the_first_requests(
         self, tmp_path: Path
     ) -> None:

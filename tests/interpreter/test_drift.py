@@ -19,11 +19,11 @@ from processes import in_child, needs_fork, run_program, wait_until
 from threads import in_threads, switching_often
 
 import gcctl
-from gcctl._interpreter.collector import COLLECTOR
+from gcctl._interpreter.mechanisms import missing
 from gcctl._process import twins
 
 generational = pytest.mark.skipif(
-    COLLECTOR != "generational", reason="the counters of other collectors do not tell of a freeze"
+    bool(missing("stand-ins")), reason="without stand-ins nothing tells of a freeze"
 )
 
 

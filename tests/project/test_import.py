@@ -12,7 +12,7 @@ from processes import run_program
 import gcctl
 from gcctl._process import twins
 
-MOST_OBJECTS = 6_500
+MOST_OBJECTS = 6_500 if twins.core.implementation == "c" else 8_500
 MOST_BYTES = (5 if sys.version_info < (3, 14) else 6.5) * 2**20
 
 LATE = ("ast", "dataclasses", "inspect", "json", "logging", "psutil", "re", "signal", "threading")
