@@ -26,6 +26,7 @@ cdef object gc_set_threshold = gc.set_threshold
 cdef gcctl_frozen_lists lists
 cdef const gcctl_gc_links *first_list = NULL  # head of generation 0's; NULL: not found
 cdef str layout_problem = "the collector's lists were not examined"
+cdef str refused_function = ""  # of the module gc: it could not be given a stand-in
 cdef list frozen_parts = []  # those that are there, in their order in the permanent generation
 
 
@@ -36,6 +37,9 @@ def examine_layout():
     cdef tuple found = gc_get_threshold()
     wanted[0], wanted[1], wanted[2] = 700_001, 70_001, 7_001  # numbers that stand nowhere by chance
     first_list = gcctl_gc_lists_find()
+    if refused_function:
+        layout_problem = f"gc.{refused_function}() is not what it is in the CPythons known"
+        return layout_problem
     layout_problem = "the collector's lists are not where they are in the CPythons known"
     if first_list == NULL:
         return layout_problem

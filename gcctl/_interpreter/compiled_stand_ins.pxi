@@ -123,9 +123,10 @@ def stand_in(begin, end, mark):
     are wrong. Where it returns a number, gc.collect() returns that, and nothing is collected. Else
     `mark(True)` is called, the original, `mark(False)` and `end()` with what `begin` returned.
 
-    Returns the name of a function that could not be exchanged; None: all were.
+    Where one takes its arguments in another way than expected, none is exchanged. Nor is anything
+    frozen from then on, because that one would not see it.
     """
-    global on_explicit, on_explicit_end, mark_explicit
+    global on_explicit, on_explicit_end, mark_explicit, refused_function
     cdef gcctl_stand_ins_calls calls
     calls.collect = <gcctl_with_keywords>collect
     calls.get_objects = <gcctl_with_keywords>get_objects
@@ -135,10 +136,14 @@ def stand_in(begin, end, mark):
     calls.get_referrers = <PyCFunction>get_referrers
     calls.get_referrers_fast = <gcctl_with_arguments>get_referrers_fast
     cdef const char *refused = gcctl_stand_ins_make(<PyObject *>fresh_gc)
+    if refused != NULL:
+        gcctl_stand_ins_undo()
+        refused_function = refused.decode()
+        examine_layout()
+        return
     on_explicit_end, mark_explicit = end, mark
     on_explicit = begin
     gcctl_stand_ins_switch(True, &calls)
-    return None if refused == NULL else refused.decode()
 
 
 def stand_down():

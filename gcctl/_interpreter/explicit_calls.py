@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from gcctl._base.log import is_of_a_signal
 from gcctl._base.public import public
+from gcctl._interpreter.asking import call_guarded
 
 FULL: Final = 2
 
@@ -89,8 +90,8 @@ class ExplicitCalls:
         """After it."""
         caller, began_ns = begun
         if began_ns:
-            with suppress(RecursionError, KeyError, ValueError):
-                self._count(caller, self._now() - began_ns)
+            with suppress(RecursionError):
+                call_guarded(lambda: self._count(caller, self._now() - began_ns), self._fault)
 
     def busiest(self) -> tuple[ExplicitCaller, ...]:
         """The callers with the longest pauses in all, longest first; at most ten."""

@@ -18,8 +18,8 @@ class _OwnObjects:
     def __init__(self) -> None:
         self.noted: list[object] = []
         """What these imports have made, as far as it is known."""
-        self.frozen = get_freeze_count()
-        """The number of objects that somebody had frozen before."""
+        self.frozen = 0
+        """The number of objects that were frozen before these imports."""
         self._mark: object = None  # made just before the first of them
 
     def __enter__(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from processes import needs_fork, run_program
+from program_parts import WAITING
 
 from gcctl._concurrent.coordinator import coordinator
 from gcctl._interpreter.asking import asks
@@ -33,24 +34,16 @@ class Node:
     def __del__(self):
         threads.append(threading.current_thread() is threading.main_thread())
 
-def native_threads():
-    return len(os.listdir("/proc/self/task"))
-
 def tick(times=5):
     for _ in range(times):
         time.sleep(0.01)
         gcctl.tick()
 
-def wait_until(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.001)
 """
 
 
 def run(source: str, directory: Path) -> str:
-    return run_program(NODE + source, directory)
+    return run_program(WAITING + NODE + source, directory)
 
 
 @ASKS

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from processes import needs_fork, run_program
+from program_parts import WAITING
 
 from gcctl._interpreter.asking import asks
 
@@ -19,19 +20,11 @@ import gcctl
 from gcctl._interpreter.asking import Alarm
 from gcctl._process.twins import core
 
-def native_threads():
-    return len(os.listdir("/proc/self/task"))
-
-def wait_until(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.001)
 """
 
 
 def run(source: str, directory: Path) -> str:
-    return run_program(ALARM + source, directory)
+    return run_program(WAITING + ALARM + source, directory)
 
 
 def test_the_main_thread_answers(tmp_path: Path) -> None:

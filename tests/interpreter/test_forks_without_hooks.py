@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from concurrent_collections import concurrent_only
 from processes import needs_fork, run_program
+from program_parts import CHILD
 
 from gcctl._process import twins
 
@@ -27,19 +28,6 @@ def by_a_system_call():
     number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
     return ctypes.PyDLL(None).syscall(number, 17, 0, 0, 0, 0)
 
-def child(work, fork=None):
-    sys.stdout.flush()
-    pid = (fork or FORK)()
-    if not pid:
-        status = 1
-        try:
-            work()
-            sys.stdout.flush()
-            status = 0
-        finally:
-            os._exit(status)
-    assert not os.waitpid(pid, 0)[1]
-
 def counts():
     stats = gcctl.stats()
     return stats.requests, stats.in_flight, stats.unmatched_exits
@@ -54,7 +42,7 @@ def serve(times):
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> str:
     name = {"fork": "by_the_c_library", "clone": "by_a_system_call"}[request.param]
-    return f"{PARENT}\nFORK = {name}\n"
+    return f"{CHILD}{PARENT}\nFORK = {name}\n"
 
 
 def test_the_child_counts_its_own_requests_from_the_first_on(way: str, tmp_path: Path) -> None:
@@ -285,7 +273,7 @@ import ctypes, os
 refuse({"x86_64": 28, "aarch64": 233}[os.uname().machine], 2, 18)
 """
     parent = f"""
-{PARENT}
+{CHILD}{PARENT}
 FORK = by_the_c_library
 gcctl.install("production")
 gcctl.request().__enter__()

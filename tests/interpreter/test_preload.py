@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from concurrent_collections import concurrent_only
 from processes import needs_fork, run_program
+from program_parts import CHILD
 
 from gcctl._interpreter.collector import COLLECTOR
 
@@ -32,18 +33,7 @@ class Node:
     def __init__(self):
         self.me = self
 
-def worker(work):
-    sys.stdout.flush()
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            work()
-            sys.stdout.flush()
-            status = 0
-        finally:
-            os._exit(status)
-    assert not os.waitpid(pid, 0)[1]
+worker = child
 
 def serve_until(done):
     until = time.monotonic() + 60
@@ -67,7 +57,7 @@ share_with_children = gcctl.share_with_children
 
 
 def run(source: str, directory: Path) -> list[str]:
-    return run_program(MASTER + source, directory).splitlines()
+    return run_program(CHILD + MASTER + source, directory).splitlines()
 
 
 def test_automatic_gc_is_off_in_the_master_only(tmp_path: Path) -> None:

@@ -178,6 +178,27 @@ print(method(gc.freeze).function == original)
     assert run_program(program, tmp_path) == "True\nTrue\nTrue\n4\nTrue\n"
 
 
+def test_where_one_cannot_be_made_nothing_is_tenured(tmp_path: Path) -> None:
+    """A patch release may change how a function takes its arguments."""
+    program = """
+import ctypes, gc
+
+class Method(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int)]
+
+where = id(gc.get_referrers) + object.__basicsize__
+method = Method.from_address(ctypes.c_void_p.from_address(where).value)
+method.flags = 8  # METH_O
+before = method.function
+import gcctl
+gcctl.install()
+print(gcctl.stats().auto.tenured, gc.get_freeze_count() < 1000, method.function == before)
+print("gc.get_referrers() is not what it is" in gcctl.report())
+gcctl.uninstall()
+"""
+    assert run_program(program, tmp_path) == "0 True True\nTrue\n"
+
+
 def test_finalizers_see_no_frame_of_gcctl(tmp_path: Path) -> None:
     program = """
 import gc, sys
