@@ -83,6 +83,9 @@ class Installation:
             )
         parts.core.start(orders, self._at_boundaries.notify)
         parts.stand_ins.start()
+        why = mechanisms.missing("stand-ins")
+        if why and config.explicit_collect != "run":
+            log.warning("explicit_collect %r has no effect: %s", config.explicit_collect, why)
         parts.own_objects.freeze()
         self._start_policy()
         if config.memory_limit is not None:

@@ -106,6 +106,21 @@ def test_concurrently() -> None:
     assert dead() is None
 
 
+def test_where_it_has_no_effect_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GCCTL_WITHOUT", "stand-ins")
+    with gcctl.install("off"):
+        pass
+    assert "explicit_collect" not in caplog.text
+    with gcctl.install("off", explicit_collect="at most every 1h"):
+        dead = weakref.ref(Node())
+        gc.collect()
+        assert dead() is None
+    said = "explicit_collect 'at most every 1h' has no effect: switched off by GCCTL_WITHOUT"
+    assert said in caplog.text
+
+
 @stand_ins
 def test_it_ends_with_the_installation() -> None:
     with gcctl.install(explicit_collect="at most every 1h"):
